@@ -1,0 +1,18 @@
+"""The actor of cleanup messages."""
+
+from __future__ import annotations
+
+from actors.cleanup.payload import Cleanup
+from carrier.messaging.actor import actor
+from settings import get_settings
+
+#: Milliseconds that one cleanup may take: an hour.
+TIME_LIMIT = 3600 * 1000
+
+
+@actor("cleanup", queue="cleanup_queue", payload=Cleanup, time_limit=TIME_LIMIT)
+def send_cleanup(cleanup: Cleanup) -> None:
+    """Delete old files."""
+    from actors.cleanup.handler import clean_up
+
+    clean_up(cleanup, get_settings())

@@ -1,0 +1,36 @@
+"""Notifies a user. It knows nothing of queues and can be called from a plain script."""
+
+from __future__ import annotations
+
+from actors.email.handler import deliver
+from actors.email.payload import Email
+from actors.notification.payload import Notification
+from carrier.messaging.errors import PermanentError
+from carrier.store import inbox
+from settings import Settings
+
+
+def notify(notification: Notification, message_id: str, settings: Settings) -> None:
+    """Put the notification in the user's inbox, once, and send it by e-mail if that is its channel.
+
+    Raises:
+        PermanentError: no address is configured for the user; the notification is in the inbox all the same.
+        OSError, smtplib.SMTPException: the e-mail may succeed at another attempt.
+    """
+    inbox.add(
+        message_id,
+        user_id=notification.user_id,
+        title=notification.title,
+        message=notification.message,
+        data=notification.data,
+    )
+    if notification.type == "email":
+        recipient = settings.config.recipients.get(notification.user_id)
+        if recipient is None:
+            user = notification.user_id
+            raise PermanentError(f'no address for {user!r}: add [recipients.{user}] with email = "…" to carrier.toml')
+        try:
+            email = Email(to=recipient.email, subject=notification.title, body=notification.message)
+        except ValueError:
+            raise PermanentError(f"recipients.{notification.user_id}: email: is not an e-mail address") from None
+        deliver(email, message_id, settings)

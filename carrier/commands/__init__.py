@@ -1,0 +1,94 @@
+"""The ``carrier`` command. Each command is a call into a room, in a module of its own that is imported when it is asked
+for: ``carrier send`` must not wait for what ``carrier scheduler`` needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+#: The commands in the order of the help: name and module.
+COMMANDS = {
+    "demo": "carrier.commands.demo",
+    "send": "carrier.commands.send",
+    "worker": "carrier.commands.worker",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="carrier")
+def carrier() -> None:
+    """Background messages that are not lost: send them, work on them, look after them."""
+
+
+def main() -> None:
+    """Run a command. What goes wrong is one line and exit status 1; wrong usage, a wrong setting too, is status 2."""
+    import settings
+
+    if not getattr(settings, "CARRIER_SETTINGS", False):
+        _fail(f"{settings.__file__} is not Carrier's settings module, but is found before it; rename it", 2)
+    try:
+        carrier.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message(), 1)
+    except click.Abort:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read us has seen enough; what is left must not be written at exit either.
+        sys.stderr.close()
+        sys.exit(1)
+    except settings.SettingsError as error:
+        _fail(str(error), 2)
+    except Exception as error:
+        if not _is_for_people(error):
+            raise
+        _fail(_one_line(error), 1)
+
+
+def _is_for_people(error: Exception) -> bool:
+    from pydantic import ValidationError
+
+    from carrier.messaging.errors import CarrierError
+
+    return isinstance(error, CarrierError | ValidationError | OSError)
+
+
+def _one_line(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    problems = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
+
+
+def _fail(text: str, status: int) -> None:
+    for line in text.splitlines():
+        click.echo(f"carrier: {line}", err=True)
+    sys.exit(status)
+
+
+def log_to_stderr(level: str) -> None:
+    """For the processes that run on: one line an event."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    quiet: dict[str, Any] = {"pika": logging.CRITICAL, "apscheduler": logging.WARNING}
+    for name, lowest in quiet.items():
+        logging.getLogger(name).setLevel(lowest)

@@ -1,0 +1,140 @@
+"""``carrier demo``: one real message of each type, sent, worked on, and the effect of each looked at."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from settings import Settings
+
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class _Step:
+    type: str
+    id: str
+    #: What has become of it, for people; None as long as it has not.
+    effect: Callable[[], str | None]
+
+
+@click.command("demo")
+@click.option(
+    "--timeout", type=click.IntRange(1), default=60, show_default=True, help="Seconds to wait for the effects."
+)
+def command(timeout: int) -> None:
+    """Send one message of each type, work on them, and show what they did."""
+    from carrier.messaging.service import messages
+    from settings import get_settings
+
+    logging.getLogger("dramatiq").setLevel(logging.ERROR)
+    settings = get_settings()
+    if settings.carrier_actors != "actors":
+        raise click.ClickException("the demo shows Carrier's own four actors; unset CARRIER_ACTORS for it")
+    where = "RabbitMQ" if settings.broker_urls else f"the embedded broker ({settings.home / 'queue.db'})"
+    click.echo(f"Sending four messages over {where}")
+    steps = _send(settings)
+    # Other workers may take them as well: it is the effects that count.
+    messages.start_consumers(threads=4)
+    try:
+        missing = _watch(steps, timeout)
+    finally:
+        messages.stop()
+        messages.broker.close()
+    if missing:
+        failed = ", ".join(step.type for step in missing)
+        raise click.ClickException(f"no effect within {timeout} s: {failed}; see: carrier failed list")
+    click.echo("All four are done.")
+
+
+def _send(settings: Settings) -> list[_Step]:
+    from carrier.messaging.service import messages
+
+    old, young = _files(settings.home / "demo")
+    mail = messages.send_email("user@example.com", "Hello from Carrier", "It works.", "<p>It <b>works</b>.</p>")
+    backup = messages.send_backup("default", "demo")
+    cleanup = messages.send_cleanup("demo", 30)
+    notification = messages.send_notification("demo", "inbox", "Hello", "Carrier has something for you.")
+    return [
+        _Step("email", mail, lambda: _sent(settings, mail)),
+        _Step("backup", backup, lambda: _backed_up(settings, backup)),
+        _Step("cleanup", cleanup, lambda: _cleaned(old, young)),
+        _Step("notification", notification, lambda: _notified(notification)),
+    ]
+
+
+def _watch(steps: list[_Step], timeout: float) -> list[_Step]:
+    """Show each effect as it is there; returns the steps without one."""
+    missing, until = list(steps), time.monotonic() + timeout
+    while missing and time.monotonic() < until:
+        for step in list(missing):
+            effect = step.effect()
+            if effect is not None:
+                click.echo(f"  {step.type:<13} {effect}")
+                missing.remove(step)
+        time.sleep(0.05)  # effects are files and rows: there is nothing to wait on
+    return missing
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    """A file of 60 days ago, and one of now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    old, young = folder / "old.log", folder / "young.log"
+    for path in (old, young):
+        path.write_text("made by carrier demo\n")
+    then = time.time() - 60 * _DAY
+    os.utime(old, (then, then))
+    return old, young
+
+
+def _sent(settings: Settings, message_id: str) -> str | None:
+    if settings.smtp_url is not None:
+        return "handed to the mail server of SMTP_URL" if _is_settled(settings, "email_queue") else None
+    path = settings.outbox / f"{message_id}.eml"
+    return f"written to {path}" if path.is_file() else None
+
+
+def _is_settled(settings: Settings, queue: str) -> bool:
+    from dramatiq.errors import QueueJoinTimeout
+
+    from carrier.messaging.service import messages
+
+    try:
+        messages.broker.join(queue, timeout=500)
+    except QueueJoinTimeout:
+        return False
+    return True
+
+
+def _backed_up(settings: Settings, message_id: str) -> str | None:
+    import zstandard
+
+    for path in (settings.backups / "demo").glob(f"default-*-{message_id}.sqlite3.zst"):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy"
+            with path.open("rb") as packed, copy.open("wb") as unpacked:
+                zstandard.ZstdDecompressor().copy_stream(packed, unpacked)
+            with closing(sqlite3.connect(copy)) as database:
+                if database.execute("PRAGMA integrity_check").fetchone() == ("ok",):
+                    return f"written to {path}; it opens and is sound"
+    return None
+
+
+def _cleaned(old: Path, young: Path) -> str | None:
+    return f"{old} is gone, {young.name} is kept" if young.exists() and not old.exists() else None
+
+
+def _notified(message_id: str) -> str | None:
+    from carrier.store import inbox
+
+    found = [entry for entry in inbox.entries("demo") if entry.message_id == message_id]
+    return f"“{found[0].title}” is in the inbox of user demo" if found else None

@@ -1,0 +1,99 @@
+"""Retries, in the place of Dramatiq's: an error becomes an outcome on the delivery, and nothing is published here.
+
+Dramatiq's own middleware publishes the retry from a hook whose errors are swallowed, and the original is acknowledged
+all the same: a retry that cannot be published is lost.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from typing import Any
+
+from dramatiq.actor import Actor
+from dramatiq.broker import Broker, MessageProxy
+from dramatiq.errors import Retry
+from dramatiq.middleware import Retries
+from dramatiq.middleware.retries import DEFAULT_MAX_BACKOFF
+from dramatiq.middleware.shutdown import Shutdown
+
+from carrier.messaging.delivery import Delivery
+from carrier.messaging.encoder import attempts_of
+from carrier.messaging.envelope import ENDLESS
+from carrier.messaging.errors import PermanentError
+from carrier.messaging.failure import attempt_record, failure_of
+from carrier.messaging.outcome import Again, Back, Failed, Outcome
+
+
+class Attempts(Retries):
+    """Takes the options of Dramatiq's Retries, and ``max_attempts``, which counts the first attempt too."""
+
+    @property
+    def actor_options(self) -> set[str]:
+        return {*super().actor_options, "max_attempts"}
+
+    def limit(self, actor: Actor[Any, Any] | None) -> int:
+        """How many attempts a message has that does not say it itself."""
+        attempts = attempts_of(actor.options) if actor else None
+        if attempts is None:
+            # None means without end, though Dramatiq does not type it so.
+            retries: int | None = self.max_retries
+            attempts = ENDLESS if retries is None else retries + 1
+        return attempts
+
+    def after_process_message(
+        self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        """Decide what becomes of a message whose handler raised. Success is left alone: others may have failed it."""
+        if exception is None or not isinstance(message, Delivery) or message.outcome is not None:
+            return
+        message.outcome = self._decide(broker, message, exception)
+        if isinstance(message.outcome, Failed):
+            message.fail()  # Dramatiq then calls the hooks of a rejected message
+
+    def _decide(self, broker: Broker, delivery: Delivery, error: BaseException) -> Outcome:
+        if isinstance(error, Shutdown):
+            return Back()
+        envelope, queue = delivery.envelope, delivery.consumer.queue_name
+        actor = broker.actors.get(delivery.actor_name)
+        options = {**(actor.options if actor else {}), **delivery.options}
+
+        def failed(reason: str) -> Failed:
+            return Failed(failure_of(envelope, error, reason=reason, queue=queue))
+
+        throws = options.get("throws")
+        if isinstance(error, PermanentError) or (throws and isinstance(error, throws)):
+            return failed("permanent error")
+        retries = envelope.attempt - 1
+        delivery.options["retries"] = retries + 1
+        delivery.options["traceback"] = "".join(traceback.format_exception(error, limit=30))
+        delivery.options["requeue_timestamp"] = int(time.time() * 1000)
+        retry_when = options.get("retry_when") or self.retry_when
+        over = not retry_when(retries, error) if callable(retry_when) else envelope.attempt >= envelope.max_attempts
+        if over:
+            self._tell_of_exhaustion(broker, delivery, options.get("on_retry_exhausted"), retries)
+            return failed("attempts exhausted")
+        delay = error.delay if isinstance(error, Retry) else None
+        if delay is None:
+            delay = self._backoff(retries, options)
+        return Again(int(delay), attempt_record(envelope.attempt, error))
+
+    def _backoff(self, retries: int, options: dict[str, Any]) -> int:
+        """Milliseconds until the next attempt: random between min_backoff and its double for each retry so far."""
+        least = _milliseconds(options.get("min_backoff"), self.min_backoff)
+        most = min(_milliseconds(options.get("max_backoff"), self.max_backoff), DEFAULT_MAX_BACKOFF)
+        # 2**32 times anything is above the most.
+        upper = max(least, min(least * 2 ** min(retries + 1, 32), most))
+        return round(random.uniform(least, upper))  # noqa: S311  (not a secret)
+
+    @staticmethod
+    def _tell_of_exhaustion(broker: Broker, delivery: Delivery, target: Any, retries: int) -> None:
+        if isinstance(target, str) and target in broker.actors:
+            about = {"retries": retries, "max_retries": delivery.envelope.max_attempts - 1}
+            broker.actors[target].send(delivery.asdict(), about)
+
+
+def _milliseconds(given: Any, default: int) -> int:
+    """An option that may have come off the wire."""
+    return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else default

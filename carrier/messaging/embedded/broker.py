@@ -1,0 +1,190 @@
+"""The embedded broker: a durable SQLite file with the verbs of RabbitMQ."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dramatiq.errors import QueueJoinTimeout
+from dramatiq.middleware import Middleware
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.embedded import lease, schema
+from carrier.messaging.embedded.consumer import EmbeddedConsumer
+from carrier.messaging.embedded.database import Database
+from carrier.messaging.embedded.ledger import Ledger
+from carrier.messaging.envelope import now_ms
+from carrier.messaging.errors import PublishError
+from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.outgoing import Outgoing
+
+#: Seconds between two tries to store while the file cannot be written.
+_PAUSE = 0.1
+
+
+@dataclass
+class _Open:
+    """What belongs to one process: it is made anew after a fork."""
+
+    database: Database
+    lease: lease.Lease
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+
+
+class EmbeddedBroker(Broker):
+    """Messages in ``folder/queue.db``.
+
+    Parameters:
+        publish_timeout: seconds that a send keeps trying.
+    """
+
+    def __init__(
+        self, folder: Path, *, publish_timeout: float = 30.0, middleware: list[Middleware] | None = None
+    ) -> None:
+        super().__init__(middleware)
+        self.folder = folder
+        self._publish_timeout = publish_timeout
+        self._open: _Open | None = None
+        self._opening = threading.Lock()
+        _brokers.add(self)
+
+    # Opening
+
+    def _opened(self) -> _Open:
+        with self._opening:
+            if self._open is None:
+                database = Database(self.folder / "queue.db")
+                self._open = _Open(database, lease.Lease(self.leases))
+            return self._open
+
+    @property
+    def leases(self) -> Path:
+        """The folder of the files that processes lock while they hold messages."""
+        return self.folder / "leases"
+
+    @property
+    def database(self) -> Database:
+        """The open file.
+
+        Raises:
+            BrokerUnavailable: it cannot be opened.
+        """
+        return self._opened().database
+
+    @property
+    def owner(self) -> int:
+        """The number under which this process leases messages."""
+        return self._opened().lease.owner
+
+    def ledger(self, queue_name: str) -> Ledger:
+        """What this process holds of a queue."""
+        return self._opened().ledgers.setdefault(queue_name, Ledger())
+
+    def close(self) -> None:
+        """Give back what this process has leased, and close the file."""
+        with self._opening:
+            opened, self._open = self._open, None
+        if opened is not None:
+            with opened.database.transaction(opened.database.taking) as connection:
+                connection.execute(schema.RELEASE_ALL_OF, (opened.lease.owner,))
+            opened.database.close()
+            opened.lease.end()
+
+    def _after_fork(self) -> None:
+        # The parent's connections must not be used here, nor closed (sqlite.org/howtocorrupt.html, section 2.6).
+        if self._open is not None:
+            _of_the_parent.append(self._open)
+            self._open.lease.abandon()
+        self._open = None
+        self._opening = threading.Lock()
+
+    # The verbs
+
+    def store(self, messages: Sequence[Outgoing]) -> None:
+        """See :meth:`Broker.store`; all are stored, or none."""
+        until = time.monotonic() + self._publish_timeout
+        while True:
+            try:
+                database = self.database
+                with database.transaction(database.sending) as connection:
+                    connection.executemany(schema.INSERT, rows(messages))
+            except sqlite3.Error as error:
+                if time.monotonic() >= until:
+                    raise PublishError(f"{self.folder / 'queue.db'}: cannot be written: {error}") from None
+                time.sleep(_PAUSE)  # whoever holds the file has no way to tell us when it is free
+            else:
+                return
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EmbeddedConsumer:
+        """See :meth:`Broker.consume`."""
+        self._known(queue_name)
+        return EmbeddedConsumer(self, queue_name, prefetch, timeout)
+
+    # Looking, and what tests need
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Of each queue that has messages: how many are ready, unacked (leased) and delayed."""
+        with contextlib.closing(self.database.reader()) as reader:
+            found = reader.execute(schema.COUNTS).fetchall()
+        return {queue: {"ready": ready, "unacked": unacked, "delayed": later} for queue, ready, unacked, later in found}
+
+    def flush(self, queue_name: str) -> None:
+        """Drop all that waits in a queue."""
+        with self.database.transaction(self.database.taking) as connection:
+            connection.execute("DELETE FROM messages WHERE queue = ? AND owner = 0", (queue_name,))
+
+    def flush_all(self) -> None:
+        """Drop all that waits in any declared queue."""
+        for queue_name in self.queues:
+            self.flush(queue_name)
+
+    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
+        """Wait until nothing of a queue waits, is delayed or is being handled.
+
+        Parameters:
+            timeout: milliseconds.
+
+        Raises:
+            QueueJoinTimeout: it was not so in time.
+        """
+        self._known(queue_name)
+        until = None if timeout is None else time.monotonic() + timeout / 1000
+        while sum(self.counts().get(queue_name, {}).values()):
+            if until is not None and time.monotonic() >= until:
+                raise QueueJoinTimeout(queue_name)
+            time.sleep(0.01)
+
+
+def rows(messages: Sequence[Outgoing]) -> list[tuple[str, int, int, bytes, str | None]]:
+    """Messages as rows for :data:`schema.INSERT`."""
+    now = now_ms()
+    return [
+        (
+            out.queue,
+            # What failed is worked off in the order of its failing.
+            0 if out.queue == FAILED_QUEUE else out.priority,
+            now + out.delay if out.delay else 0,
+            out.body,
+            out.failure,
+        )
+        for out in messages
+    ]
+
+
+_brokers: weakref.WeakSet[EmbeddedBroker] = weakref.WeakSet()
+_of_the_parent: list[_Open] = []
+
+
+def _after_fork() -> None:
+    for broker in list(_brokers):
+        broker._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,180 @@
+"""Takes messages of one queue in batches; what was settled and the next batch are one transaction."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from dramatiq.errors import ConnectionClosed
+
+from carrier.messaging.consumer import Consumer
+from carrier.messaging.delivery import Delivery
+from carrier.messaging.embedded import lease, schema
+from carrier.messaging.embedded.ledger import Settled
+from carrier.messaging.envelope import now_ms
+from carrier.messaging.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from carrier.messaging.embedded.broker import EmbeddedBroker
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at whether another process has written: a look takes microseconds.
+WAKE_UP = 0.01
+#: Seconds between two looks for leases of dead processes.
+REAP = 1.0
+
+
+class EmbeddedConsumer(Consumer):
+    """Iterates over deliveries of one queue; the receipt of a delivery is its row and the lease that it is under."""
+
+    broker: EmbeddedBroker
+
+    def __init__(self, broker: EmbeddedBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name)
+        self._prefetch = prefetch
+        self._timeout = timeout / 1000
+        self._database, self._owner = broker.database, broker.owner
+        self._ledger = broker.ledger(queue_name)
+        self._stopped = False
+        self._reaped = 0.0  # when, by the monotonic clock
+        self._version = -1
+        self._next_due = 0
+        try:
+            self._reader = self._database.reader()
+        except sqlite3.Error as error:
+            raise ConnectionClosed(f"{self._database.path}: {error}") from None
+
+    # The consumer thread
+
+    def __next__(self) -> Delivery | None:
+        until = time.monotonic() + self._timeout
+        ledger = self._ledger
+        try:
+            while True:
+                ledger.news.clear()
+                if ledger.batch and not self._stopped:
+                    seq, body = ledger.batch.popleft()
+                    delivery = self.admit(body, (seq, self._owner))
+                    if delivery is not None:
+                        return delivery
+                    continue
+                self._reap()
+                if ledger.settled or self._stopped or self._news():
+                    self._transact()
+                    if ledger.batch:
+                        continue
+                left = until - time.monotonic()
+                if left <= 0:
+                    return None
+                # Woken by a settlement of this process; a message of another one is found by looking.
+                ledger.news.wait(min(left, WAKE_UP))
+        except sqlite3.Error as error:
+            raise ConnectionClosed(f"{self._database.path}: {error}") from None
+
+    def _news(self) -> bool:
+        """Whether a fetch would find something. ``data_version`` changes with every commit of somebody else."""
+        if self._ledger.out >= self._prefetch:
+            return False
+        version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        now = now_ms()
+        if version == self._version and now < self._next_due:
+            return False
+        self._version = version
+        found = self._reader.execute(schema.IS_ANY_READY, (self.queue_name, now)).fetchone()[0]
+        due = self._reader.execute(schema.NEXT_DUE).fetchone()[0]
+        self._next_due = _NEVER if due is None else due
+        return bool(found)
+
+    def _transact(self) -> None:
+        """Carry out what was settled, and take as many as there is room for."""
+        ledger = self._ledger
+        with ledger.turn:
+            with ledger.lock:
+                settled = ledger.settled[:]
+                unbegun = [seq for seq, _ in ledger.batch] if self._stopped else []
+                room = 0 if self._stopped else self._prefetch - ledger.out + len(settled)
+            if not settled and not unbegun and room <= 0:
+                return
+            with self._database.transaction(self._database.taking) as connection:
+                self._carry_out(connection, settled)
+                connection.executemany(schema.RELEASE, [(seq, self._owner) for seq in unbegun])
+                taken = self._take(connection, room) if room > 0 else []
+            with ledger.lock:
+                # New ones may have come behind those that are carried out.
+                del ledger.settled[: len(settled)]
+                if unbegun:
+                    ledger.batch.clear()
+                ledger.batch.extend(taken)
+                ledger.out += len(taken) - len(settled) - len(unbegun)
+        for each in settled:
+            if each.then is not None:
+                each.then()
+
+    def _carry_out(self, connection: sqlite3.Connection, settled: list[Settled]) -> None:
+        from carrier.messaging.embedded.broker import rows
+
+        gone = [(each.seq, each.owner) for each in settled if not each.release and not each.messages]
+        connection.executemany(schema.DELETE, gone)
+        connection.executemany(schema.RELEASE, [(each.seq, each.owner) for each in settled if each.release])
+        for each in settled:
+            if each.messages:
+                dropped = connection.execute(schema.DELETE, (each.seq, each.owner)).rowcount
+                # A row that is not ours any more will be handled by somebody else.
+                if dropped:
+                    connection.executemany(schema.INSERT, rows(each.messages))
+
+    def _take(self, connection: sqlite3.Connection, room: int) -> list[tuple[int, bytes]]:
+        connection.execute(schema.RIPEN, (now_ms(),))
+        found = connection.execute(schema.LEASE, (self._owner, self.queue_name, room)).fetchall()
+        # UPDATE … RETURNING gives rows in no order (sqlite.org/lang_returning.html).
+        return [(seq, body) for seq, _, body in sorted(found, key=lambda row: (-row[1], row[0]))]
+
+    def _reap(self) -> None:
+        """Release what dead processes had leased."""
+        now = time.monotonic()
+        if now - self._reaped < REAP:
+            return
+        self._reaped = now
+        for (owner,) in self._reader.execute(schema.OWNERS).fetchall():
+            if owner != self._owner and lease.is_dead(self.broker.leases, owner):
+                with self._database.transaction(self._database.taking) as connection:
+                    released = connection.execute(schema.RELEASE_ALL_OF, (owner,)).rowcount
+                lease.remove(self.broker.leases, owner)
+                if released:
+                    logger.info("%d messages of a worker that died are handed out again", released)
+
+    # Any thread
+
+    def done(self, receipt: tuple[int, int]) -> None:
+        self._ledger.settle(Settled(*receipt))
+
+    def back(self, receipt: tuple[int, int]) -> None:
+        self._ledger.settle(Settled(*receipt, release=True))
+
+    def replace(
+        self, receipt: tuple[int, int], messages: Sequence[Outgoing], then: Callable[[], None] | None = None
+    ) -> None:
+        self._ledger.settle(Settled(*receipt, messages=messages, then=then))
+
+    replace_later = replace
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._ledger.news.set()
+
+    def close(self) -> None:
+        """Carry out what was settled, and give back what was taken and not handed on."""
+        self._stopped = True
+        try:
+            self._transact()
+        except sqlite3.Error as error:
+            raise ConnectionClosed(f"{self._database.path}: {error}") from None
+        finally:
+            self._reader.close()
+
+
+_NEVER = 2**63

@@ -1,0 +1,123 @@
+"""The file of the embedded broker, as one process uses it.
+
+SQLite's own waiting for a lock is unfair: under load a writer can starve for seconds. Writers take a file lock first,
+which the kernel gives in turn, so that inside it nobody waits. One connection writes with ``synchronous=FULL`` for what
+was promised to a sender; another with ``NORMAL`` for taking and settling, where a power cut means a second delivery.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from carrier.messaging.embedded import schema
+from carrier.messaging.errors import BrokerUnavailable
+
+#: Seconds that SQLite waits for somebody who does not take the file lock, such as a backup.
+BUSY_TIMEOUT = 30.0
+
+
+class Database:
+    """The open file.
+
+    Raises:
+        BrokerUnavailable: it cannot be opened or made, or is of another version; the text says what to do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Beside the file, because SQLite's own locks on it would end with any descriptor of it that is closed.
+            self._file_lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BrokerUnavailable(f"{path}: cannot be used: {error.strerror}; look at CARRIER_HOME") from None
+        try:
+            self.sending = self._connect("FULL")
+            with self.exclusive():
+                self._prepare()
+            self.taking = self._connect("NORMAL")
+        except (sqlite3.Error, BrokerUnavailable) as error:
+            os.close(self._file_lock)
+            if isinstance(error, BrokerUnavailable):
+                raise
+            raise BrokerUnavailable(f"{path}: cannot be used: {error}; look at CARRIER_HOME") from None
+
+    def _connect(self, synchronous: str) -> sqlite3.Connection:
+        connection = self._open("rwc")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def reader(self) -> sqlite3.Connection:
+        """A connection that only reads; it belongs to whoever asked for it.
+
+        Raises:
+            sqlite3.Error: the file is gone.
+        """
+        return self._open("ro")
+
+    def _open(self, mode: str) -> sqlite3.Connection:
+        # As a URI, so that any character may stand in a path (sqlite.org/uri.html).
+        return sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    def _prepare(self) -> None:
+        version = self.sending.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self.sending.executescript(f"BEGIN IMMEDIATE; {schema.CREATE} COMMIT;")
+        elif version != schema.VERSION:
+            self.sending.close()
+            raise BrokerUnavailable(
+                f"{self.path}: it has version {version}, not {schema.VERSION}: use the Carrier that made it"
+            )
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the file's write lock, against threads of this process and against other processes."""
+        with self._lock:
+            fcntl.flock(self._file_lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._file_lock, fcntl.LOCK_UN)
+
+    @contextlib.contextmanager
+    def transaction(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        """All or nothing, on ``sending`` or ``taking``.
+
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        with self.exclusive():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close everything."""
+        with self._lock:
+            self.sending.close()
+            self.taking.close()
+            os.close(self._file_lock)

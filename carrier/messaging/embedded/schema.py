@@ -1,0 +1,49 @@
+"""The table of the embedded broker. A file of another version is refused, not guessed at."""
+
+from __future__ import annotations
+
+#: ``PRAGMA user_version`` of the file.
+VERSION = 1
+
+#: ``due`` is Unix time in ms while a message is delayed, 0 once it is ready. ``owner`` is 0, or the process that has
+#: leased it. ``failure`` is the JSON beside bytes that never reached a handler.
+CREATE = """
+CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    owner INTEGER NOT NULL DEFAULT 0,
+    body BLOB NOT NULL,
+    failure TEXT
+);
+CREATE INDEX ready ON messages (queue, priority DESC, seq) WHERE owner = 0 AND due = 0;
+CREATE INDEX delayed ON messages (due) WHERE due > 0;
+CREATE INDEX leased ON messages (owner) WHERE owner > 0;
+PRAGMA user_version = 1;
+"""
+
+INSERT = "INSERT INTO messages (queue, priority, due, body, failure) VALUES (?, ?, ?, ?, ?)"
+
+IS_ANY_READY = """
+SELECT EXISTS (SELECT 1 FROM messages WHERE queue = ? AND owner = 0 AND due = 0)
+    OR EXISTS (SELECT 1 FROM messages WHERE due > 0 AND due <= ?)
+"""
+
+NEXT_DUE = "SELECT min(due) FROM messages WHERE due > 0"
+RIPEN = "UPDATE messages SET due = 0 WHERE due > 0 AND due <= ?"
+
+LEASE = """
+UPDATE messages SET owner = ? WHERE seq IN (
+    SELECT seq FROM messages WHERE queue = ? AND owner = 0 AND due = 0 ORDER BY priority DESC, seq LIMIT ?
+) RETURNING seq, priority, body
+"""
+
+DELETE = "DELETE FROM messages WHERE seq = ? AND owner = ?"
+RELEASE = "UPDATE messages SET owner = 0 WHERE seq = ? AND owner = ?"
+RELEASE_ALL_OF = "UPDATE messages SET owner = 0 WHERE owner = ?"
+OWNERS = "SELECT DISTINCT owner FROM messages WHERE owner > 0"
+
+COUNTS = """
+SELECT queue, sum(owner = 0 AND due = 0), sum(owner > 0), sum(due > 0) FROM messages GROUP BY queue
+"""

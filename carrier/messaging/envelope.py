@@ -1,0 +1,215 @@
+"""The message on the wire: seven fields that any program in any language can write, and ``meta``, which is ours.
+
+What comes off a queue is untrusted. It is checked here, once; behind this edge a message is an :class:`Envelope`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from carrier.messaging.errors import EnvelopeError
+
+#: ``priority`` goes from 0, the default, to 9, the most urgent.
+MAX_PRIORITY = 9
+#: The largest whole number in attempts and milliseconds that every part of the system can hold.
+LARGEST = 2**53 - 1
+#: ``max_attempts`` of a message that is retried without end.
+ENDLESS = 1_000_000
+#: Seconds of the longest delay, about 300 years.
+MAX_DELAY = 1e10
+
+
+def new_id() -> str:
+    """A UUID of version 7 (RFC 9562, section 5.7): unique, and in the order of its making."""
+    number = int.from_bytes((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10), "big")
+    number = number & ~(0xF << 76) | 0x7 << 76
+    number = number & ~(0x3 << 62) | 0x2 << 62
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def timestamp(moment: float | None = None) -> str:
+    """A Unix time in seconds, or now, as RFC 3339 in UTC with milliseconds."""
+    when = datetime.fromtimestamp(time.time() if moment is None else moment, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message, checked.
+
+    Attributes:
+        max_attempts: how often it is tried in all, the first attempt included.
+        delay: seconds before the first attempt.
+        meta: Carrier's own part: ``attempt`` (from 1), ``eta`` (Unix ms; the delay is being or was kept), ``attempts``
+            (those that failed), ``failure``, ``args`` and ``options`` (Dramatiq's), and what others put there.
+        extra: fields that somebody added; they are carried along.
+    """
+
+    id: str
+    type: str
+    payload: dict[str, Any]
+    max_attempts: int
+    delay: float = 0
+    priority: int = 0
+    created_at: str = field(default_factory=timestamp)
+    meta: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt the next handling is, from 1."""
+        attempt: int = self.meta.get("attempt", 1)
+        return attempt
+
+    def encode(self) -> bytes:
+        """The envelope as UTF-8 JSON.
+
+        Raises:
+            EnvelopeError: a value is not JSON, such as NaN or an object of some class.
+        """
+        fields = {
+            "id": self.id,
+            "type": self.type,
+            "payload": self.payload,
+            "max_attempts": self.max_attempts,
+            "delay": self.delay,
+            "priority": self.priority,
+            "created_at": self.created_at,
+            "meta": self.meta,
+            **self.extra,
+        }
+        try:
+            return _write(fields).encode()
+        except UnicodeEncodeError:
+            # Half a surrogate pair cannot be UTF-8, but JSON can escape it (RFC 8259, section 8.2).
+            return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise EnvelopeError(f"message {self.id} of type {self.type!r} cannot be written as JSON: {error}") from None
+
+
+#: Made once: json.dumps makes an encoder a call.
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise EnvelopeError(f"the body is not JSON: the number {text[:20]} is out of range")
+    return number
+
+
+def _refuse(constant: str) -> float:
+    raise EnvelopeError(f"the body is not JSON: it holds {constant}")
+
+
+# What cannot be written again must not be read: JSON has no NaN and no infinity (RFC 8259, section 6).
+_read = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse).decode
+
+
+def decode(body: bytes) -> Envelope:
+    """The envelope in ``body``, or in the JSON that Dramatiq's own encoder writes.
+
+    Raises:
+        EnvelopeError: not JSON, or fields are missing or wrong; the text names them.
+    """
+    try:
+        fields = _read(body.decode("utf-8-sig"))
+    except EnvelopeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        # ValueError: no JSON, no UTF-8, or an integer of thousands of digits.
+        raise EnvelopeError(f"the body is not JSON: {str(error).partition(':')[0]}") from None
+    if not isinstance(fields, dict):
+        raise EnvelopeError("the body is JSON, but not an object with the fields of a message")
+    if "actor_name" in fields and "type" not in fields:
+        from carrier.messaging.encoder import envelope_of_dramatiq
+
+        return envelope_of_dramatiq(fields)
+    return from_fields(fields)
+
+
+def from_fields(fields: dict[str, Any]) -> Envelope:
+    """The envelope with these fields; they are checked.
+
+    Raises:
+        EnvelopeError: fields are missing or wrong; the text names them.
+    """
+    missing = [name for name in _CHECKS if name not in fields]
+    if missing:
+        raise EnvelopeError(f"fields are missing: {', '.join(missing)}")
+    wrong = [f"{name} {what}" for name, (holds, what) in _CHECKS.items() if not holds(fields[name])]
+    meta = fields.get("meta", {})
+    wrong += _wrong_in_meta(meta)
+    if wrong:
+        raise EnvelopeError("; ".join(wrong))
+    delay = fields["delay"]
+    return Envelope(
+        id=fields["id"],
+        type=fields["type"],
+        payload=fields["payload"],
+        max_attempts=min(fields["max_attempts"], ENDLESS),
+        delay=int(delay) if delay == int(delay) else delay,
+        priority=fields["priority"],
+        created_at=fields["created_at"],
+        meta={"attempt": 1, **meta},
+        extra={name: value for name, value in fields.items() if name not in _CHECKS and name != "meta"},
+    )
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _text(value: object, limit: int) -> bool:
+    return isinstance(value, str) and len(value) > 0 and len(value.encode("utf-8", "surrogatepass")) <= limit
+
+
+def _moment(value: object) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value) is not None
+    except ValueError:
+        return False
+
+
+# The limits of id and type are those of AMQP's short strings, which carry both as properties.
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "id": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes"),
+    "type": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes"),
+    "payload": (lambda value: isinstance(value, dict), "must be an object"),
+    "max_attempts": (lambda value: _whole(value, 1, LARGEST), "must be a whole number from 1"),
+    "delay": (
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_DELAY,
+        f"must be a number of seconds from 0 to {MAX_DELAY:.0f}",
+    ),
+    "priority": (lambda value: _whole(value, 0, MAX_PRIORITY), f"must be a whole number from 0 to {MAX_PRIORITY}"),
+    "created_at": (_moment, "must be a time such as 2026-11-23T10:00:00.000Z"),
+}
+
+
+def _wrong_in_meta(meta: Any) -> list[str]:
+    if not isinstance(meta, dict):
+        return ["meta must be an object"]
+    wrong = []
+    if not _whole(meta.get("attempt", 1), 1, LARGEST):
+        wrong.append("meta.attempt must be a whole number from 1")
+    if "eta" in meta and not _whole(meta["eta"], 0, LARGEST):
+        wrong.append("meta.eta must be Unix time in whole milliseconds")
+    if "remaining" in meta and not _whole(meta["remaining"], 0, LARGEST):
+        wrong.append("meta.remaining must be a whole number of milliseconds")
+    for name, kind in (("args", list), ("attempts", list), ("options", dict), ("failure", dict)):
+        if not isinstance(meta.get(name, kind()), kind):
+            wrong.append(f"meta.{name} must be {'a list' if kind is list else 'an object'}")
+    return wrong

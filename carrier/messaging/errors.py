@@ -1,0 +1,53 @@
+"""The errors that senders and handlers meet: one name each, whatever broker is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dramatiq.errors import ConnectionClosed
+
+
+class CarrierError(Exception):
+    """The base of every error that Carrier raises itself; its text is one line for people."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+
+
+class PermanentError(CarrierError):
+    """Raised by a handler: trying again cannot help. The message goes to failed_queue at once."""
+
+
+class EnvelopeError(CarrierError):
+    """A body, or what was given to send, is not a message. The text says what is wrong, without payload values."""
+
+
+class UnknownMessageType(CarrierError):
+    """No actor is registered for the type. The text names the known ones."""
+
+    def __init__(self, type_: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown message type {type_[:100]!r}; known types: {', '.join(sorted(known)) or 'none'}")
+
+
+class PublishError(CarrierError, ConnectionClosed):
+    """The broker did not take a message within PUBLISH_TIMEOUT seconds.
+
+    It may have stored it all the same: sending again can make two of it. It is Dramatiq's ``ConnectionClosed`` too,
+    so that code written for Dramatiq catches it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message  # DramatiqError prints it
+
+
+class BrokerUnavailable(CarrierError, ConnectionClosed):
+    """The broker cannot be reached or used; the text names it without its password."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class TopologyMismatch(CarrierError):
+    """A queue exists with other arguments than Carrier's. The text names the queue and the difference."""

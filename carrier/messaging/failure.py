@@ -1,0 +1,118 @@
+"""What is written down of a failure: each attempt, and the record with which a message lies in failed_queue."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import traceback
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from carrier.messaging.envelope import Envelope, timestamp
+
+FAILED_QUEUE = "failed_queue"
+#: The AMQP header (embedded: the column) that holds the failure of a message that never reached a handler.
+FAILURE_HEADER = "carrier-failure"
+
+#: Characters of an error's text and of a traceback, and attempts, that a record keeps: a failed message stays small.
+TEXT_LIMIT, TRACEBACK_LIMIT, ATTEMPTS_LIMIT = 2_000, 16_000, 100
+
+_NUMBER_OR_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|0x[0-9a-fA-F]+|\d+|'[^']*'|\"[^\"]*\"")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a message lies in failed_queue.
+
+    Attributes:
+        reason: a few words: "attempts exhausted", "permanent error", "unreadable", "unknown type", "payload refused" …
+        queue: where it came from, and where a retry by hand sends it.
+        fingerprint: equal for failures of one cause.
+    """
+
+    reason: str
+    error: str
+    message: str
+    traceback: str | None
+    first_at: str
+    last_at: str
+    attempts: list[dict[str, Any]]
+    queue: str
+    fingerprint: str
+
+    def fields(self) -> dict[str, Any]:
+        """The failure as JSON has it."""
+        return asdict(self)
+
+
+def worker_name() -> str:
+    """This process, as people find it: host:pid."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def attempt_record(attempt: int, error: BaseException) -> dict[str, Any]:
+    """One attempt that failed: when, which worker, which error."""
+    return {
+        "attempt": attempt,
+        "at": timestamp(),
+        "worker": worker_name(),
+        "error": _name(error),
+        "message": _message(error),
+    }
+
+
+def failure_of(envelope: Envelope, error: BaseException, *, reason: str, queue: str) -> Failure:
+    """The failure of a message whose last attempt ended with ``error``."""
+    attempts = [*envelope.meta.get("attempts", []), attempt_record(envelope.attempt, error)][-ATTEMPTS_LIMIT:]
+    first = attempts[0].get("at") if isinstance(attempts[0], dict) else None
+    return Failure(
+        reason=reason,
+        error=_name(error),
+        message=_message(error),
+        # Without the values of local variables, which are the payload.
+        traceback="".join(traceback.format_exception(error, limit=-30))[-TRACEBACK_LIMIT:],
+        first_at=first if isinstance(first, str) else attempts[-1]["at"],
+        last_at=attempts[-1]["at"],
+        attempts=attempts,
+        queue=queue,
+        fingerprint=_fingerprint(envelope.type, error),
+    )
+
+
+def refusal(error: BaseException, *, reason: str, queue: str) -> Failure:
+    """The failure of a body that never became a message for a handler."""
+    now = timestamp()
+    return Failure(
+        reason=reason,
+        error=_name(error),
+        message=_message(error),
+        traceback=None,
+        first_at=now,
+        last_at=now,
+        attempts=[],
+        queue=queue,
+        fingerprint=_fingerprint(reason, error),
+    )
+
+
+def _name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001  (anybody's __str__ runs here)
+        text = f"(its text cannot be had: {type(broken).__name__})"
+    return text.encode("utf-8", "replace").decode()[:TEXT_LIMIT]
+
+
+def _fingerprint(type_: str, error: BaseException) -> str:
+    """Type, error, place in the code, and the text without numbers and ids; line numbers change with every release."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    place = f"{frames[-1][0].f_globals.get('__name__')}.{frames[-1][0].f_code.co_qualname}" if frames else ""
+    text = "\n".join((type_, _name(error), place, _NUMBER_OR_ID.sub("#", _message(error))))
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()

@@ -1,0 +1,36 @@
+"""What is to become of a delivery. A middleware writes it on the delivery; the consumer carries it out, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from carrier.messaging.failure import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is handled: acknowledge it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Hand it out again, ``delay`` ms from now; ``record`` is the attempt that failed."""
+
+    delay: int
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Into failed_queue, with the reason."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Not begun, or interrupted by nobody's fault: back into its queue as it was."""
+
+
+Outcome = Done | Again | Failed | Back

@@ -1,0 +1,267 @@
+"""The broker on RabbitMQ."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pika
+from dramatiq.errors import QueueJoinTimeout
+from dramatiq.middleware import Middleware
+from pika.exceptions import AMQPError
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.envelope import decode
+from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
+from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
+from carrier.messaging.outgoing import Outgoing
+from carrier.messaging.rabbitmq import topology
+from carrier.messaging.rabbitmq.connection import Nodes, explain
+from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
+from carrier.messaging.rabbitmq.publisher import Publication, Publisher
+
+logger = logging.getLogger(__name__)
+
+#: Messages that are under way at a time: more would only fill memory.
+_CHUNK = 2_000
+#: Seconds between two tries to store: the first and the longest pause.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+class RabbitmqBroker(Broker):
+    """Messages on a RabbitMQ of version 3.10 or later.
+
+    Parameters:
+        urls: the nodes of one cluster.
+        queue_type: "auto", "quorum" or "classic".
+        publish_timeout: seconds that a send keeps trying.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        queue_type: str = "auto",
+        publish_timeout: float = 30.0,
+        middleware: list[Middleware] | None = None,
+    ) -> None:
+        super().__init__(middleware)
+        self.nodes = Nodes(urls)
+        self._queue_type = queue_type
+        self._publish_timeout = publish_timeout
+        self._reset()
+        _brokers.add(self)
+
+    def _reset(self) -> None:
+        """Everything that belongs to one process."""
+        self._publisher: Publisher | None = None
+        self._declared: set[str] = set()
+        self._delays_declared = False
+        self._declaring = threading.Lock()
+        self._later: ThreadPoolExecutor | None = None
+        self._ended = threading.Event()
+        self.consumers: set[RabbitmqConsumer] = set()
+
+    def close(self) -> None:
+        """Close the publishing connection. A broker that is used again afterwards opens a new one."""
+        with self._declaring:
+            publisher, self._publisher = self._publisher, None
+            later, self._later = self._later, None
+        self._ended.set()
+        if publisher is not None:
+            publisher.close()
+        if later is not None:
+            later.shutdown(wait=True)
+        self._ended.clear()
+
+    @property
+    def publisher(self) -> Publisher:
+        """The publishing connection of this process."""
+        with self._declaring:
+            if self._publisher is None:
+                self._publisher = Publisher(self.nodes)
+            return self._publisher
+
+    @property
+    def later(self) -> ThreadPoolExecutor:
+        """A thread for what a consumer's own thread must not wait for."""
+        with self._declaring:
+            if self._later is None:
+                self._later = ThreadPoolExecutor(1, thread_name_prefix="carrier-later")
+            return self._later
+
+    # Topology
+
+    def ensure(self, queues: Iterable[str], *, delays: bool = False) -> None:
+        """Declare what this process has not declared yet.
+
+        Raises:
+            BrokerUnavailable: RabbitMQ cannot be reached.
+            TopologyMismatch: a queue exists with other arguments.
+        """
+        with self._declaring:
+            missing = set(queues) - self._declared
+            delays = delays and not self._delays_declared
+            if not missing and not delays:
+                return
+            connection = self.nodes.connect("topology")
+            try:
+                channel = connection.channel()
+                version = int(connection._impl.server_properties["version"].split(".")[0])
+                topology.declare_queues(channel, missing - {FAILED_QUEUE}, version, self._queue_type)
+                if delays:
+                    topology.declare_delays(channel)
+                    self._delays_declared = True
+                self._declared |= missing | {FAILED_QUEUE}
+            except (AMQPError, OSError) as error:
+                raise BrokerUnavailable(f"RabbitMQ at {self.nodes} cannot be used: {explain(error)}") from None
+            finally:
+                if connection.is_open:
+                    connection.close()
+
+    def forget(self) -> None:
+        """Something that was declared is gone: declare all of it again before the next use."""
+        with self._declaring:
+            self._declared.clear()
+            self._delays_declared = False
+
+    # The verbs
+
+    def store(self, messages: Sequence[Outgoing]) -> None:
+        """See :meth:`Broker.store`. What was refused or lost on the way is published again in time."""
+        until = time.monotonic() + self._publish_timeout
+        for start in range(0, len(messages), _CHUNK):
+            self._store(messages[start : start + _CHUNK], until)
+
+    def _store(self, messages: Sequence[Outgoing], until: float) -> None:
+        queues = {out.queue for out in messages}
+        delays = any(out.delay for out in messages)
+        waiting = [publication(out) for out in messages]
+        pause, why = _FIRST_PAUSE, "there was no time"
+        while True:
+            try:
+                self.ensure(queues, delays=delays)
+            except BrokerUnavailable as error:
+                why = str(error)
+            except TopologyMismatch as error:
+                raise PublishError(str(error)) from None
+            else:
+                publisher = self.publisher
+                publisher.publish(waiting, until)
+                waiting = [each for each in waiting if each.error is not None]
+                if not waiting:
+                    return
+                why = f"{waiting[0].error}{f' ({publisher.trouble})' if publisher.trouble else ''}"
+                if any(each.unroutable for each in waiting) or "404" in why or "NOT_FOUND" in why:
+                    self.forget()
+            left = until - time.monotonic()
+            if left <= 0 or self._ended.wait(min(pause * random.uniform(0.5, 1), left)):  # noqa: S311  (not a secret)
+                raise PublishError(
+                    f"RabbitMQ at {self.nodes} did not take {len(waiting)} of {len(messages)} messages: {why}"
+                )
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
+        """See :meth:`Broker.consume`."""
+        self._known(queue_name)
+        try:
+            self.ensure({queue_name})
+        except TopologyMismatch as error:
+            raise BrokerUnavailable(str(error)) from None
+        return RabbitmqConsumer(self, queue_name, prefetch, timeout)
+
+    # What tests need
+
+    def flush(self, queue_name: str) -> None:
+        """Drop all that waits in a queue; what is delayed stays."""
+        self.ensure({queue_name})
+        connection = self.nodes.connect("flush")
+        try:
+            connection.channel().queue_purge(queue_name)
+        finally:
+            connection.close()
+
+    def flush_all(self) -> None:
+        """Drop all that waits in any declared queue; what is delayed stays."""
+        for queue_name in self.queues:
+            self.flush(queue_name)
+
+    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
+        """Wait until a queue is empty, nothing of it is being handled here, and nothing is delayed.
+
+        Parameters:
+            timeout: milliseconds.
+
+        Raises:
+            QueueJoinTimeout: it was not so in time.
+        """
+        self._known(queue_name)
+        until = None if timeout is None else time.monotonic() + timeout / 1000
+        self.ensure({queue_name})
+        connection = self.nodes.connect("join")
+        try:
+            channel = connection.channel()
+            quiet = 0
+            # A message between two levels is in neither: several looks must agree.
+            while quiet < 4:
+                if until is not None and time.monotonic() >= until:
+                    raise QueueJoinTimeout(queue_name)
+                quiet = quiet + 1 if self._is_quiet(channel, queue_name) else 0
+                connection.sleep(0.04)
+        finally:
+            connection.close()
+
+    def _is_quiet(self, channel: pika.adapters.blocking_connection.BlockingChannel, queue_name: str) -> bool:
+        if any(each.busy for each in list(self.consumers) if each.queue_name == queue_name):
+            return False
+        queues = [queue_name, *(topology.level(n) for n in range(topology.LEVELS) if self._delays_declared)]
+        return not any(channel.queue_declare(queue, passive=True).method.message_count for queue in queues)
+
+
+def publication(out: Outgoing) -> Publication:
+    """``out`` as it is published. Headers are all our own: RabbitMQ 3 drops what has been in a level before."""
+    exchange, key, body = "", out.queue, out.body
+    if out.delay:
+        if out.delay > topology.LONGEST_PASS:
+            body = _with_remaining(out)
+        exchange, key = topology.route(out.queue, min(out.delay, topology.LONGEST_PASS))
+    properties = pika.BasicProperties(
+        content_type="application/json",
+        delivery_mode=2,
+        # A quorum queue takes a message without a priority for 4.
+        priority=out.priority,
+        message_id=out.id or None,
+        type=out.type or None,
+        timestamp=int(time.time()),
+        app_id="carrier",
+        headers={FAILURE_HEADER: out.failure} if out.failure else None,
+    )
+    return Publication(exchange, key, body, properties)
+
+
+def _with_remaining(out: Outgoing) -> bytes:
+    """A delay longer than one pass: how much is left after it stands in the message, and the worker sends it on."""
+    envelope = decode(out.body)
+    meta = {**envelope.meta, "remaining": out.delay - topology.LONGEST_PASS}
+    return replace(envelope, meta=meta).encode()
+
+
+_brokers: weakref.WeakSet[RabbitmqBroker] = weakref.WeakSet()
+#: What a forked child inherits and must neither use nor close.
+_of_the_parent: list[Publisher | None] = []
+
+
+def _after_fork() -> None:
+    for broker in list(_brokers):
+        _of_the_parent.append(broker._publisher)
+        broker._reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,90 @@
+"""Where RabbitMQ is, and what its errors mean to people. Passwords stay out of every text."""
+
+from __future__ import annotations
+
+import copy
+import os
+import ssl
+from collections.abc import Sequence
+
+import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import (
+    AMQPConnectionError,
+    ChannelClosed,
+    ConnectionClosed,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from carrier.messaging.errors import BrokerUnavailable
+
+#: Seconds after which a peer that does not answer while a connection is made counts as gone.
+_TIMEOUT = 10
+
+
+class Nodes:
+    """The nodes of one cluster, as parameters to connect with.
+
+    Raises:
+        BrokerUnavailable: a URL makes no sense; the text does not repeat it.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        try:
+            self.parameters = [_parameters(url) for url in urls]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            what = str(error).partition(":")[0]
+            raise BrokerUnavailable(
+                f"RABBITMQ_URL cannot be understood ({what}); write amqp://user:password@host:5672/vhost"
+            ) from None
+
+    def named(self, purpose: str) -> list[pika.URLParameters]:
+        """Parameters with a name by which operators find the connection."""
+        named = [copy.copy(each) for each in self.parameters]
+        for each in named:
+            each.client_properties = {"connection_name": f"carrier {purpose} {os.getpid()}"}
+        return named
+
+    def connect(self, purpose: str) -> pika.BlockingConnection:
+        """A connection to the first node that answers.
+
+        Raises:
+            BrokerUnavailable: none does; the text says why.
+        """
+        try:
+            return pika.BlockingConnection(self.named(purpose))
+        except (AMQPConnectionError, AMQPConnectorException, OSError, ssl.SSLError) as error:
+            raise BrokerUnavailable(f"RabbitMQ at {self} cannot be used: {explain(error)}") from None
+
+    def __str__(self) -> str:
+        return ", ".join(f"{each.host}:{each.port}{'' if each.virtual_host == '/' else ' vhost ' + each.virtual_host}"
+                         for each in self.parameters)  # fmt: skip
+
+
+def _parameters(url: str) -> pika.URLParameters:
+    parameters = pika.URLParameters(url)
+    parameters.socket_timeout = parameters.stack_timeout = _TIMEOUT
+    return parameters
+
+
+def explain(error: BaseException | None) -> str:
+    """One clause for people."""
+    if isinstance(error, ProbableAuthenticationError):
+        return "user or password is wrong"
+    if isinstance(error, ProbableAccessDeniedError):
+        return "the user may not use this virtual host, or it does not exist"
+    if isinstance(error, (ChannelClosed, ConnectionClosed)):
+        return error.reply_text or str(error)
+    # pika wraps what the socket said several times.
+    inner: BaseException | None = error
+    while inner is not None:
+        inside = [getattr(inner, "exception", None), *inner.args]
+        inside = [getattr(inner, "exception", None), *inner.args]
+        nested = next((each for each in inside if isinstance(each, BaseException)), None)
+        if nested is None:
+            break
+        inner = nested
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror.lower()
+    return str(inner) or type(inner).__name__

@@ -1,0 +1,203 @@
+"""Takes messages of one queue and settles them; every act on its channel happens in the thread that iterates.
+
+Acknowledgements of all worker threads are gathered and written together. A delivery belongs to the consumer that took
+it: one that outlives its connection is never acknowledged on the next one, where its tag means another message.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dramatiq.errors import BrokerConnectionError, ConnectionClosed
+from pika.exceptions import AMQPError, ConnectionWrongStateError
+
+from carrier.messaging.consumer import Consumer
+from carrier.messaging.delivery import Delivery
+from carrier.messaging.outgoing import Outgoing
+from carrier.messaging.rabbitmq.connection import explain
+
+if TYPE_CHECKING:
+    from carrier.messaging.rabbitmq.broker import RabbitmqBroker
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a closing consumer waits for messages that are just being replaced. They are safe either way.
+_CLOSING = 5.0
+
+
+class RabbitmqConsumer(Consumer):
+    """Iterates over deliveries of one queue; the receipt of a delivery is its tag."""
+
+    broker: RabbitmqBroker
+
+    def __init__(self, broker: RabbitmqBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name)
+        self._timeout = timeout / 1000
+        self._received: deque[tuple[int, bytes]] = deque()
+        self._settled: deque[tuple[int, bool]] = deque()  # tag, and whether it is acknowledged or given back
+        #: All deliveries up to this tag are settled, and those of the set beyond it.
+        self._floor, self._beyond = 0, set[int]()
+        self._out = 0  # handed on and not settled
+        self._counting = threading.Lock()
+        self._flush_due = False
+        self._stopped = self._cancelled = self._gone = False
+        self._connection = broker.nodes.connect(f"worker {queue_name}")
+        try:
+            self._channel = self._connection.channel()
+            self._channel.basic_qos(prefetch_count=prefetch)
+            self._channel.add_on_cancel_callback(self._on_cancelled_by_broker)
+            self._tag = self._channel.basic_consume(queue_name, self._on_message)
+        except AMQPError as error:
+            if self._connection.is_open:
+                self._connection.close()
+            broker.forget()
+            raise ConnectionClosed(explain(error)) from None
+        broker.consumers.add(self)
+
+    # The consumer thread
+
+    def __next__(self) -> Delivery | None:
+        until = time.monotonic() + self._timeout
+        try:
+            while True:
+                self._flush()
+                if self._stopped:
+                    self._give_back_received()
+                elif self._received:
+                    tag, body = self._received.popleft()
+                    with self._counting:
+                        self._out += 1
+                    delivery = self.admit(body, tag)
+                    if delivery is not None:
+                        return delivery
+                    continue
+                left = until - time.monotonic()
+                if left <= 0:
+                    return None
+                self._connection.process_data_events(time_limit=left)
+                if self._gone or self._channel.is_closed:
+                    # The queue was deleted, or the broker closed the channel: pika tells only whoever uses it.
+                    self.broker.forget()
+                    raise ConnectionClosed(f"RabbitMQ ended the consumer of {self.queue_name}")
+        except AMQPError as error:
+            self.broker.forget()
+            raise ConnectionClosed(explain(error)) from None
+
+    def _on_message(self, _: Any, method: Any, __: Any, body: bytes) -> None:
+        self._received.append((method.delivery_tag, body))
+
+    def _on_cancelled_by_broker(self, _: Any) -> None:
+        self._gone = True
+
+    def _give_back_received(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            for method, _, body in self._channel.basic_cancel(self._tag) or ():
+                self._received.append((method.delivery_tag, body))
+        if self._received:
+            while self._received:
+                tag, _ = self._received.popleft()
+                self._beyond.add(tag)
+                self._channel.basic_nack(tag, requeue=True)
+
+    def _flush(self) -> None:
+        """Write what was settled.
+
+        Deliveries that are all done up to some tag are acknowledged with one frame. That tag must be one that the
+        broker still waits for, so it is never one that was given back or acknowledged alone before.
+        """
+        self._flush_due = False
+        if not self._settled:
+            return
+        fresh = []
+        while self._settled:
+            tag, done = self._settled.popleft()
+            self._beyond.add(tag)
+            if done:
+                fresh.append(tag)
+            else:
+                self._channel.basic_nack(tag, requeue=True)
+        while self._floor + 1 in self._beyond:
+            self._floor += 1
+            self._beyond.discard(self._floor)
+        together = [tag for tag in fresh if tag <= self._floor]
+        if together:
+            self._channel.basic_ack(max(together), multiple=len(together) > 1)
+        for tag in fresh:
+            if tag > self._floor:
+                self._channel.basic_ack(tag)
+
+    # Any thread
+
+    def done(self, receipt: int) -> None:
+        self._settle_later(receipt, done=True)
+
+    def back(self, receipt: int) -> None:
+        self._settle_later(receipt, done=False)
+
+    def replace(self, receipt: int, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
+        if self._is_lost():
+            # RabbitMQ hands the original out again: a copy beside it would make two of it.
+            logger.info("a message of %s outlived its connection; it is handed out again", self.queue_name)
+            self._settle_later(receipt, done=False)
+            return
+        self.broker.store(messages)
+        self._settle_later(receipt, done=True)
+        if then is not None:
+            then()
+
+    def replace_later(self, receipt: int, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
+        def settle() -> None:
+            try:
+                self.replace(receipt, messages, then)
+            except BrokerConnectionError as error:
+                logger.warning("a message of %s goes back: %s", self.queue_name, error)
+                self._settle_later(receipt, done=False)
+
+        self.broker.later.submit(settle)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._schedule_flush()
+
+    def _is_lost(self) -> bool:
+        return not self._connection.is_open or not self._channel.is_open
+
+    def _settle_later(self, tag: int, *, done: bool) -> None:
+        with self._counting:
+            self._out -= 1
+        self._settled.append((tag, done))
+        self._schedule_flush()
+
+    def _schedule_flush(self) -> None:
+        if self._flush_due:
+            return
+        self._flush_due = True
+        try:
+            self._connection.add_callback_threadsafe(self._flush)
+        except ConnectionWrongStateError:
+            logger.debug("the connection of %s is closed; its messages are handed out again", self.queue_name)
+
+    def close(self) -> None:
+        """Settle what can be settled within a few seconds and close; RabbitMQ hands the rest out again."""
+        self.broker.consumers.discard(self)
+        until = time.monotonic() + _CLOSING
+        try:
+            while self._connection.is_open and self._out and time.monotonic() < until:
+                self._connection.process_data_events(time_limit=0.05)
+                self._flush()
+            if self._connection.is_open:
+                self._flush()
+                self._connection.close()
+        except AMQPError as error:
+            raise ConnectionClosed(explain(error)) from None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has taken messages that are not settled."""
+        return bool(self._out or self._received or self._settled)

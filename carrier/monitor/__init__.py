@@ -1,0 +1,1 @@
+"""What people see of it, and what they can do about it."""

@@ -1,0 +1,264 @@
+"""Every setting of Carrier, read once from the environment and carrier.toml, and checked before anything starts.
+
+The environment holds what differs between machines and what is secret; carrier.toml (``CARRIER_CONFIG``) holds what
+has structure: databases, cleanup policies, recipients, schedules. Secrets are :class:`~pydantic.SecretStr`: they print
+as stars.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: Tells Carrier's own settings module from a stranger's that shadows it on ``sys.path``.
+CARRIER_SETTINGS = True
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$")]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The text is one line a problem: where, what, and what to do."""
+
+
+def _duration(text: str) -> str:
+    if re.fullmatch(r"[1-9][0-9]{0,8}[smhd]", text) is None:
+        raise ValueError("is not a duration; write 30s, 15m, 2h or 1d")
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(_Table):
+    """``[databases.NAME]``: what a backup message may name. The connection string never travels in a message."""
+
+    url: SecretStr
+
+
+class CleanupPolicy(_Table):
+    """``[cleanup.NAME]``: where a cleanup message of this type may delete, and which files.
+
+    ``roots`` are folders, relative ones under the folder of carrier.toml; ``patterns`` are shell patterns that a file's
+    name is matched against. A file's age counts from ``stamp``: "changed" is the newer of its modification (mtime) and
+    its change here (ctime), because an unpacked archive gives files an mtime of long ago; "modified" is mtime alone.
+    """
+
+    roots: list[Path] = Field(min_length=1)
+    patterns: list[str] = Field(default=["*"], min_length=1)
+    stamp: Literal["changed", "modified"] = "changed"
+
+
+class Recipient(_Table):
+    """``[recipients.NAME]``: where a user's notifications go."""
+
+    email: str
+
+
+class ScheduledMessage(_Table):
+    """The message that a schedule sends: a known ``type`` and its ``payload``."""
+
+    type: str
+    payload: dict[str, Any] = {}
+
+
+class Schedule(_Table):
+    """``[schedule.NAME]``: a message that sends itself, by ``cron`` (five fields, in ``timezone``) or ``every``."""
+
+    message: ScheduledMessage
+    cron: str | None = None
+    every: Duration | None = None
+    timezone: str = "UTC"
+    priority: int = Field(default=0, ge=0, le=9)
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _one_trigger(self) -> Schedule:
+        if (self.cron is None) == (self.every is None):
+            raise ValueError('give exactly one of cron = "0 2 * * *" and every = "15m"')
+        return self
+
+    @property
+    def every_seconds(self) -> int | None:
+        """The interval in seconds, or None for a cron schedule."""
+        return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
+
+
+class Config(_Table):
+    """carrier.toml as a whole."""
+
+    databases: dict[Name, Database] = {}
+    cleanup: dict[Name, CleanupPolicy] = {}
+    recipients: dict[Name, Recipient] = {}
+    schedule: dict[Name, Schedule] = {}
+
+
+class Settings(BaseSettings):
+    """The environment. A field's name in capitals is the variable's name; an empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    carrier_home: Path = Path("var")
+    carrier_config: Path = Path("carrier.toml")
+    #: The module that declares the actors, for the commands, the scheduler and ``messages``.
+    carrier_actors: str = "actors"
+
+    rabbitmq_url: SecretStr | None = None
+    cloudamqp_url: SecretStr | None = None
+    rabbitmq_host: str | None = None
+    rabbitmq_port: int = Field(default=5672, ge=1, le=65535)
+    rabbitmq_username: str = "guest"
+    rabbitmq_password: SecretStr = SecretStr("guest")
+    rabbitmq_vhost: str = "/"
+    queue_type: Literal["auto", "quorum", "classic"] = "auto"
+    #: Seconds that a send keeps trying before it raises PublishError.
+    publish_timeout: float = Field(default=30.0, gt=0, le=3600)
+
+    database_url: SecretStr | None = None
+    smtp_url: SecretStr | None = None
+    email_from: str = "carrier@localhost"
+    backup_root: Path | None = None
+    sentry_dsn: SecretStr | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    #: carrier.toml; the alias keeps a stray variable named CONFIG from being read as it.
+    config: Config = Field(default=Config(), validation_alias="carrier_config_tables")
+
+    @property
+    def home(self) -> Path:
+        """CARRIER_HOME as an absolute path: the embedded broker, the SQLite store, the outbox, backups, logs."""
+        return self.carrier_home.absolute()
+
+    @property
+    def config_folder(self) -> Path:
+        """What relative paths in carrier.toml are relative to."""
+        return self.carrier_config.absolute().parent
+
+    @property
+    def backups(self) -> Path:
+        """The folder that every backup stays under."""
+        return self.backup_root.absolute() if self.backup_root else self.home / "backups"
+
+    @property
+    def outbox(self) -> Path:
+        """Where e-mail is written as .eml files while no SMTP_URL is set."""
+        return self.home / "outbox"
+
+    @property
+    def databases(self) -> dict[str, Database]:
+        """What a backup message may name: carrier.toml's databases, and ``default``, Carrier's own store."""
+        return {"default": Database(url=SecretStr(self.store_url)), **self.config.databases}
+
+    @property
+    def cleanup_policies(self) -> dict[str, CleanupPolicy]:
+        """carrier.toml's policies, and two of our own: ``logs``, and ``demo`` for what ``carrier demo`` makes."""
+        return {
+            "logs": CleanupPolicy(roots=[self.home / "log"], patterns=["*.log*"]),
+            "demo": CleanupPolicy(roots=[self.home / "demo"], stamp="modified"),
+            **self.config.cleanup,
+        }
+
+    @property
+    def store_url(self) -> str:
+        """The store as an SQLAlchemy URL. It may hold a password: do not print it."""
+        if self.database_url is None:
+            return f"sqlite:///{self.home / 'carrier.db'}"
+        return self.database_url.get_secret_value()
+
+    @property
+    def broker_urls(self) -> tuple[str, ...]:
+        """The AMQP URLs of one cluster; empty means the embedded broker. They hold the password: do not print them."""
+        given = self.rabbitmq_url or self.cloudamqp_url
+        if given is not None:
+            return tuple(url.strip() for url in given.get_secret_value().split(",") if url.strip())
+        if self.rabbitmq_host is None:
+            return ()
+        user = quote(self.rabbitmq_username, safe="")
+        password = quote(self.rabbitmq_password.get_secret_value(), safe="")
+        # An IPv6 address stands in brackets (RFC 3986, section 3.2.2).
+        host = f"[{self.rabbitmq_host}]" if ":" in self.rabbitmq_host else self.rabbitmq_host
+        return (f"amqp://{user}:{password}@{host}:{self.rabbitmq_port}/{quote(self.rabbitmq_vhost, safe='')}",)
+
+    @model_validator(mode="after")
+    def _urls_make_sense(self) -> Settings:
+        for url in self.broker_urls:
+            if not url.startswith(("amqp://", "amqps://")):
+                name = "RABBITMQ_URL" if self.rabbitmq_url else "CLOUDAMQP_URL"
+                raise ValueError(f"{name}: each URL must start with amqp:// or amqps://")
+        if not self.store_url.startswith("sqlite:///"):
+            raise ValueError("DATABASE_URL: must start with sqlite:///, as in sqlite:////var/lib/carrier/carrier.db")
+        if self.smtp_url is not None and urlsplit(self.smtp_url.get_secret_value()).scheme not in ("smtp", "smtps"):
+            raise ValueError("SMTP_URL: must start with smtp:// or smtps://, as in smtp://user:password@host:587")
+        return self
+
+
+def _problems(error: ValidationError, where: str) -> str:
+    """The problems of ``error``, a line each, without the values: they may be secret."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        place = ".".join(str(part) for part in problem["loc"])
+        if where == "environment":
+            place = place.upper()
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {place + ': ' if place else ''}{message}")
+    return "\n".join(lines)
+
+
+def _read_config(path: Path) -> Config:
+    try:
+        return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    except FileNotFoundError:
+        if os.environ.get("CARRIER_CONFIG"):
+            raise SettingsError(f"environment: CARRIER_CONFIG: {path} does not exist; create it or unset it") from None
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise SettingsError(_problems(error, str(path))) from None
+
+
+def read_settings() -> Settings:
+    """The environment and carrier.toml as they are now; :func:`get_settings` keeps what it has read first.
+
+    Raises:
+        SettingsError: a variable or a line of carrier.toml is wrong.
+    """
+    try:
+        environment = Settings()
+    except ValidationError as error:
+        raise SettingsError(_problems(error, "environment")) from None
+    return environment.model_copy(update={"config": _read_config(environment.carrier_config)})
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read at the first call.
+
+    Raises:
+        SettingsError: as :func:`read_settings`.
+    """
+    return read_settings()

@@ -1,0 +1,143 @@
+"""The two brokers as a test sees them: from outside, past Carrier's own code where that is possible."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from abc import ABC, abstractmethod
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pika
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.embedded.broker import EmbeddedBroker
+from carrier.messaging.rabbitmq.broker import RabbitmqBroker
+from tests.servers.rabbitmq import RabbitmqNode
+
+
+class Backend(ABC):
+    """Somewhere for a test's messages."""
+
+    name: str
+    #: What a process needs in its environment to use it.
+    environment: dict[str, str]
+
+    @abstractmethod
+    def broker(self, **options: Any) -> Broker:
+        """A broker on it."""
+
+    @abstractmethod
+    def put(self, queue: str, body: bytes, priority: int = 0) -> None:
+        """Put bytes into a queue as somebody else's program would."""
+
+    @abstractmethod
+    def bodies(self, queue: str) -> list[bytes]:
+        """What is ready in a queue, in its order; it stays there."""
+
+    @abstractmethod
+    def failures(self) -> list[dict[str, Any]]:
+        """The failures of what lies in failed_queue, wherever they are written."""
+
+    def ready(self, queue: str) -> int:
+        """How many are ready in a queue."""
+        return len(self.bodies(queue))
+
+    def envelopes(self, queue: str) -> list[dict[str, Any]]:
+        """:meth:`bodies` as JSON."""
+        return [json.loads(body) for body in self.bodies(queue)]
+
+
+class Embedded(Backend):
+    name = "embedded"
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.environment = {"CARRIER_HOME": str(home)}
+
+    def broker(self, **options: Any) -> Broker:
+        return EmbeddedBroker(self._home, **options)
+
+    def put(self, queue: str, body: bytes, priority: int = 0) -> None:
+        with closing(self._connect()) as connection, connection:
+            row = (queue, priority, body)
+            connection.execute("INSERT INTO messages (queue, priority, due, body) VALUES (?, ?, 0, ?)", row)
+
+    def bodies(self, queue: str) -> list[bytes]:
+        return [row[0] for row in self._ready(queue)]
+
+    def failures(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(failure) if failure else json.loads(body)["meta"]["failure"]
+            for body, failure in self._ready("failed_queue")
+        ]
+
+    def _ready(self, queue: str) -> list[Any]:
+        with closing(self._connect()) as connection:
+            return connection.execute(
+                "SELECT body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
+                " ORDER BY priority DESC, seq",
+                (queue,),
+            ).fetchall()
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._home / "queue.db", timeout=30)
+
+
+class Rabbitmq(Backend):
+    name = "rabbitmq"
+
+    def __init__(self, node: RabbitmqNode, home: Path) -> None:
+        self.node = node
+        self.url = node.new_vhost()
+        self.vhost = self.url.rpartition("/")[2]
+        self.environment = {"CARRIER_HOME": str(home), "RABBITMQ_URL": self.url}
+
+    def broker(self, **options: Any) -> Broker:
+        return RabbitmqBroker([self.url], **options)
+
+    def put(self, queue: str, body: bytes, priority: int = 0) -> None:
+        with closing(self.connect()) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.basic_publish("", queue, body, pika.BasicProperties(priority=priority), mandatory=True)
+
+    def bodies(self, queue: str) -> list[bytes]:
+        return [body for _, body in self._look(queue)]
+
+    def failures(self) -> list[dict[str, Any]]:
+        found = []
+        for properties, body in self._look("failed_queue"):
+            header = (properties.headers or {}).get("carrier-failure")
+            found.append(json.loads(header) if header else json.loads(body)["meta"]["failure"])
+        return found
+
+    def ready(self, queue: str) -> int:
+        with closing(self.connect()) as connection:
+            count: int = connection.channel().queue_declare(queue, passive=True).method.message_count
+            return count
+
+    def unacked(self, queue: str) -> int:
+        """How many are handed out; the management figures are about a second old."""
+        figures = self.node.api(f"/queues/{self.vhost}/{queue}")
+        return int(figures.get("messages_unacknowledged", 0))
+
+    def connect(self) -> pika.BlockingConnection:
+        """A connection of the test's own."""
+        return pika.BlockingConnection(pika.URLParameters(self.url))
+
+    def close_connections(self) -> None:
+        """Close every connection to the virtual host, as an operator can."""
+        for connection in self.node.api(f"/vhosts/{self.vhost}/connections"):
+            self.node.api(f"/connections/{connection['name'].replace(' ', '%20').replace('>', '%3E')}", "DELETE")
+
+    def _look(self, queue: str) -> list[tuple[pika.BasicProperties, bytes]]:
+        found = []
+        with closing(self.connect()) as connection:
+            channel = connection.channel()
+            while True:
+                method, properties, body = channel.basic_get(queue)
+                if method is None:
+                    return found  # closing the channel puts all of them back
+                found.append((properties, body))

@@ -1,0 +1,95 @@
+"""One suite, two brokers: a test that takes ``broker`` or ``backend`` runs on both."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from dramatiq import Worker
+
+from carrier.messaging.broker import Broker
+from tests.contract.backend import Backend, Embedded, Rabbitmq
+from tests.servers.process import Process
+from tests.servers.rabbitmq import RabbitmqNode
+
+ROOT = Path(__file__).parents[2]
+
+Working = Callable[..., AbstractContextManager[Worker]]
+StartWorker = Callable[..., Process]
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_node: RabbitmqNode, tmp_path: Path) -> Iterator[Rabbitmq]:
+    """A virtual host for a test that is about RabbitMQ alone."""
+    made = Rabbitmq(rabbitmq_node, tmp_path / "home")
+    yield made
+    rabbitmq_node.delete_vhost(made.url)
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """Each of the two."""
+    if request.param == "embedded":
+        return Embedded(tmp_path / "home")
+    made: Backend = request.getfixturevalue("rabbitmq")
+    return made
+
+
+@pytest.fixture
+def broker(backend: Backend) -> Iterator[Broker]:
+    """A broker of this process; actors are declared on it by the test."""
+    made = backend.broker(publish_timeout=20)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def working(broker: Broker) -> Working:
+    """``with working(): …``: a worker in this process, on ``broker`` or another one."""
+
+    @contextmanager
+    def work(on: Broker | None = None, threads: int = 4) -> Iterator[Worker]:
+        worker = Worker(on or broker, worker_threads=threads, worker_timeout=100)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            worker.stop(timeout=20_000)
+
+    return work
+
+
+@pytest.fixture
+def start_worker(backend: Backend, tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts ``dramatiq tests.contract.application``; what its handlers did is read by :func:`notes`."""
+    started: list[Process] = []
+
+    def start(*options: str, processes: int = 1, threads: int = 4) -> Process:
+        command = [sys.executable, "-m", "dramatiq", "tests.contract.application", "--path", str(ROOT)]
+        process = Process(
+            [*command, "-p", str(processes), "-t", str(threads), *options],
+            log=tmp_path / f"worker-{len(started)}.log",
+            environment={"PATH": os.environ["PATH"], "NOTES": str(tmp_path / "notes"), **backend.environment},
+            cwd=tmp_path,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Callable[[], list[list[str]]]:
+    """The lines that the handlers of worker processes wrote, as words: pid, what, and the message's n."""
+
+    def read() -> list[list[str]]:
+        path = tmp_path / "notes"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    return read

@@ -1,0 +1,151 @@
+"""What is sent is in the queue, as the JSON that the wire format says, before ``send`` returns."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+
+import dramatiq
+import pytest
+from pydantic import BaseModel, ValidationError
+
+import carrier
+from carrier.messaging.actor import MessageActor
+from carrier.messaging.broker import Broker
+from carrier.messaging.errors import EnvelopeError
+from tests.contract.backend import Backend
+from tests.contract.conftest import Working
+from tests.waiting import wait_until
+
+
+class Letter(BaseModel):
+    to: str
+    text: str
+    copies: int = 1
+
+
+@pytest.fixture
+def letter(broker: Broker) -> MessageActor:
+    dramatiq.set_broker(broker)
+    received: list[tuple[Letter, float]] = []
+
+    @carrier.actor("letter", queue="letter_queue", payload=Letter)
+    def send_letter(message: Letter) -> None:
+        received.append((message, time.time()))
+
+    send_letter.received = received  # type: ignore[attr-defined]
+    return send_letter
+
+
+def test_the_body_is_the_json_of_the_wire_format(letter: MessageActor, backend: Backend) -> None:
+    before = datetime.now(UTC)
+    sent = letter.send("a@example.com", "Ünicode ✓", copies=2)
+    (body,) = backend.bodies("letter_queue")
+    fields = json.loads(body)
+    assert list(fields) == ["id", "type", "payload", "max_attempts", "delay", "priority", "created_at", "meta"]
+    assert fields | {"created_at": ""} == {
+        "id": sent.message_id,
+        "type": "letter",
+        "payload": {"to": "a@example.com", "text": "Ünicode ✓", "copies": 2},
+        "max_attempts": 5,
+        "delay": 0,
+        "priority": 0,
+        "created_at": "",
+        "meta": {"attempt": 1},
+    }
+    created = datetime.fromisoformat(fields["created_at"])
+    assert fields["created_at"].endswith("Z")
+    assert abs((created - before).total_seconds()) < 30
+    assert "Ünicode ✓".encode() in body
+
+
+def test_the_handler_gets_the_checked_payload(letter: MessageActor, working: Working) -> None:
+    letter.send("a@example.com", "hello")
+    with working():
+        ((message, _),) = wait_until(lambda: letter.received, "it is handled")  # type: ignore[attr-defined]
+    assert message == Letter(to="a@example.com", text="hello")
+
+
+def test_a_payload_that_does_not_fit_raises_in_the_caller_and_sends_nothing(
+    letter: MessageActor, backend: Backend
+) -> None:
+    letter.send("a@example.com", "the queue is there now")
+    with pytest.raises(ValidationError):
+        letter.send("a@example.com", "text", copies="many")
+    with pytest.raises(TypeError, match="3 arguments at most"):
+        letter.send("a@example.com", "text", 1, "too much")
+    assert backend.ready("letter_queue") == 1
+
+
+def test_options_travel(letter: MessageActor, backend: Backend) -> None:
+    letter.send_with_options(args=("a@example.com", "text"), priority=9, max_attempts=3)
+    (fields,) = backend.envelopes("letter_queue")
+    assert (fields["priority"], fields["max_attempts"], fields["delay"]) == (9, 3, 0)
+
+
+@pytest.mark.parametrize(
+    "option", [{"priority": 10}, {"priority": -1}, {"max_attempts": 0}, {"max_retries": -1}, {"priority": "high"}]
+)
+def test_an_option_that_makes_no_sense_is_refused(letter: MessageActor, option: dict[str, object]) -> None:
+    with pytest.raises(EnvelopeError):
+        letter.send_with_options(args=("a@example.com", "text"), **option)
+
+
+def test_zero_retries_is_one_attempt(letter: MessageActor, backend: Backend) -> None:
+    letter.send_with_options(args=("a@example.com", "text"), max_retries=0)
+    assert backend.envelopes("letter_queue")[0]["max_attempts"] == 1
+
+
+def test_a_delay_is_kept_by_the_broker_and_never_early(
+    letter: MessageActor, backend: Backend, working: Working
+) -> None:
+    sent = time.time()
+    for delay in (300, 0, 1100):
+        letter.send_with_options(args=("a@example.com", str(delay)), delay=delay)
+    assert backend.ready("letter_queue") == 1, "the delayed ones are not in the queue"
+    with working():
+        wait_until(lambda: len(letter.received) == 3, "all are handled")  # type: ignore[attr-defined]
+    received = [(int(message.text), at) for message, at in letter.received]  # type: ignore[attr-defined]
+    assert [delay for delay, _ in received] == [0, 300, 1100], "a short delay does not wait behind a long one"
+    assert all(at - sent >= delay / 1000 for delay, at in received)
+
+
+def test_an_urgent_message_overtakes(letter: MessageActor, working: Working) -> None:
+    for n, priority in enumerate((0, 1, 9, 5)):
+        letter.send_with_options(args=("a@example.com", str(n)), priority=priority)
+    with working(threads=1):
+        wait_until(lambda: len(letter.received) == 4, "all are handled")  # type: ignore[attr-defined]
+    assert [message.text for message, _ in letter.received] == ["2", "3", "1", "0"]  # type: ignore[attr-defined]
+
+
+def test_many_are_sent_in_one_go_and_in_order(letter: MessageActor, broker: Broker, backend: Backend) -> None:
+    sent = broker.enqueue_many([letter.message("a@example.com", str(n)) for n in range(500)])
+    found = backend.envelopes("letter_queue")
+    assert [fields["id"] for fields in found] == [message.message_id for message in sent]
+    assert [fields["payload"]["text"] for fields in found] == [str(n) for n in range(500)]
+
+
+def test_threads_send_at_once_and_lose_nothing(letter: MessageActor, backend: Backend) -> None:
+    def send(thread: int) -> None:
+        for n in range(25):
+            letter.send("a@example.com", f"{thread}-{n}")
+
+    threads = [threading.Thread(target=send, args=(each,)) for each in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    texts = {fields["payload"]["text"] for fields in backend.envelopes("letter_queue")}
+    assert texts == {f"{thread}-{n}" for thread in range(8) for n in range(25)}
+
+
+def test_a_value_that_is_no_json_is_refused(broker: Broker) -> None:
+    @dramatiq.actor(broker=broker, queue_name="any_queue")
+    def anything(value: object) -> None:
+        raise AssertionError("nothing was sent")
+
+    for value in (float("nan"), float("inf"), object()):
+        with pytest.raises(EnvelopeError):
+            anything.send(value)

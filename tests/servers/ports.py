@@ -1,0 +1,32 @@
+"""Free ports on loopback that stay ours until the server has them."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+HOST = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port that nobody listens on.
+
+    It is below Linux's ephemeral range, 32768 up: no client's connection takes it before the server does.
+    """
+    for candidate in random.sample(range(20_000, 32_000), 200):
+        with socket.socket() as tried:
+            try:
+                tried.bind((HOST, candidate))
+            except OSError:
+                continue
+            return candidate
+    raise OSError("no free port")
+
+
+def answers(port: int) -> bool:
+    """Does anybody listen?"""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""A RabbitMQ node of the test run's own: on loopback, on free ports, in a temporary folder, with its own epmd."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tests.servers.ports import HOST, answers, free_port
+from tests.servers.process import Process
+from tests.waiting import wait_until
+
+_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+_PATH = os.defpath + ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def is_installed() -> bool:
+    """Is there a RabbitMQ on this machine?"""
+    return (_PROGRAMS / "rabbitmq-server").exists()
+
+
+class RabbitmqNode:
+    """A node with guest/guest and the management API."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._amqp, self._management, self._epmd_port, self._distribution = (free_port() for _ in range(4))
+        self._name = f"carrier-{secrets.token_hex(4)}@localhost"
+        (folder / ".erlang.cookie").write_text(secrets.token_hex(10))
+        (folder / ".erlang.cookie").chmod(0o600)
+        (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = {HOST}:{self._amqp}\n"
+            f"management.tcp.ip = {HOST}\n"
+            f"management.tcp.port = {self._management}\n"
+            "disk_free_limit.absolute = 50MB\n"
+            # Management figures are fresh after a second instead of five: tests wait for them.
+            "collect_statistics_interval = 1000\n"
+        )
+        # A node would start an epmd that outlives it, on the usual port.
+        self._epmd = Process(
+            ["epmd", "-port", str(self._epmd_port), "-address", HOST],
+            log=folder / "epmd.log",
+            environment={"PATH": _PATH},
+        )
+        wait_until(lambda: answers(self._epmd_port), "epmd answers")
+        self._node: Process | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """The node's AMQP URL, without a virtual host."""
+        return f"amqp://guest:guest@{HOST}:{self._amqp}"
+
+    def start(self) -> None:
+        """Start it, with the data that it has, and wait until it answers."""
+        folder = str(self._folder)
+        self._node = Process(
+            [str(_PROGRAMS / "rabbitmq-server")],
+            log=self._folder / "node.log",
+            environment={
+                "PATH": _PATH,
+                "HOME": folder,
+                "LANG": "C.UTF-8",
+                "ERL_EPMD_PORT": str(self._epmd_port),
+                "RABBITMQ_NODENAME": self._name,
+                "RABBITMQ_DIST_PORT": str(self._distribution),
+                "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+                "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
+                "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+                "RABBITMQ_LOG_BASE": f"{folder}/log",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}",
+                # The start script then becomes the Erlang machine: a signal reaches it, and its parent's death too.
+                "RUNNING_UNDER_SYSTEMD": "true",
+            },
+        )
+        node = self._node
+        wait_until(lambda: self._answers() or not node.running, "the node answers", timeout=90)
+        assert node.running, node.output()[-2000:]
+
+    def _answers(self) -> bool:
+        try:
+            self.api("/overview")
+        except OSError:
+            return False
+        return answers(self._amqp)
+
+    def kill(self) -> None:
+        """SIGKILL it: a power cut, but for the disk's cache."""
+        assert self._node is not None
+        self._node.kill()
+
+    def stop(self) -> None:
+        """End it and its epmd."""
+        if self._node is not None:
+            self._node.kill()
+        self._epmd.kill()
+
+    def api(self, path: str, method: str = "GET", body: object = None) -> Any:
+        """What the management API answers; ``path`` as in ``/queues/%2F``.
+
+        Raises:
+            OSError: it refused, or cannot be reached.
+        """
+        request = urllib.request.Request(
+            f"http://{HOST}:{self._management}/api{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={
+                "Authorization": "Basic " + base64.b64encode(b"guest:guest").decode(),
+                "Content-Type": "application/json",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            text = response.read()
+        return json.loads(text) if text else None
+
+    def new_vhost(self) -> str:
+        """Make a virtual host and return its AMQP URL."""
+        name = f"test-{secrets.token_hex(4)}"
+        self.api(f"/vhosts/{name}", "PUT")
+        self.api(f"/permissions/{name}/guest", "PUT", {"configure": ".*", "write": ".*", "read": ".*"})
+        return f"{self.url}/{name}"
+
+    def delete_vhost(self, url: str) -> None:
+        """Remove a virtual host with all that is in it."""
+        self.api(f"/vhosts/{quote(url.rpartition('/')[2], safe='')}", "DELETE")
