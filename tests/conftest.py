@@ -26,7 +26,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 @pytest.fixture(scope="session")
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbitmq.RabbitmqNode]:
-    """The node of this run. Where RabbitMQ cannot be had the tests that need it are skipped by name; in CI they fail."""
+    """The node of this run. Where RabbitMQ cannot be had what needs it is skipped by name; in CI that is a failure."""
     if not rabbitmq.is_installed():
         assert os.environ.get("CI") != "true", "rabbitmq-server is not installed"
         pytest.skip("rabbitmq-server is not installed")

@@ -16,6 +16,9 @@ COMMANDS = {
     "demo": "carrier.commands.demo",
     "send": "carrier.commands.send",
     "worker": "carrier.commands.worker",
+    "scheduler": "scheduler.command",
+    "supervise": "carrier.commands.supervise",
+    "check": "carrier.commands.check",
 }
 
 

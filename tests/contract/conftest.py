@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import dramatiq
 import pytest
 from dramatiq import Worker
 
@@ -41,9 +42,11 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 
 @pytest.fixture
 def broker(backend: Backend) -> Iterator[Broker]:
-    """A broker of this process; actors are declared on it by the test."""
+    """A broker of this process, and Dramatiq's global one; actors are declared on it by the test."""
     made = backend.broker(publish_timeout=20)
+    dramatiq.set_broker(made)
     yield made
+    dramatiq.set_broker(None)  # type: ignore[arg-type]  # as before the first test
     made.close()
 
 

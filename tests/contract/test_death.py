@@ -32,4 +32,4 @@ def test_the_message_of_a_killed_worker_is_done_by_the_next(
     )
     assert sorted(done) == [0, 1, 2, 3, 4, 5]
     wait_until(lambda: backend.ready("work_queue") == 0, "the queue is empty")
-    assert backend.ready("failed_queue") == 0 if backend.name == "embedded" else True
+    assert backend.ready("failed_queue") == 0

@@ -28,7 +28,6 @@ class Letter(BaseModel):
 
 @pytest.fixture
 def letter(broker: Broker) -> MessageActor:
-    dramatiq.set_broker(broker)
     received: list[tuple[Letter, float]] = []
 
     @carrier.actor("letter", queue="letter_queue", payload=Letter)

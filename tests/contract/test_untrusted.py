@@ -1,4 +1,4 @@
-"""What comes off a queue is untrusted: what no handler can have goes to failed_queue byte for byte, and work goes on."""
+"""What comes off a queue is untrusted: what no handler can have goes to failed_queue, byte for byte."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import dramatiq
 import pytest
 from pydantic import BaseModel
 
@@ -70,7 +69,7 @@ BAD = [
     changed(payload={"n": 1}).replace(b'"n": 1', b'"n": NaN'),
     changed(payload={"n": 1}).replace(b'"n": 1', b'"n": 1e400'),
     b'{"actor_name": "number"}',
-    b'{"actor_name": 3, "queue_name": [], "args": 1, "kwargs": 2, "options": 3, "message_id": 4, "message_timestamp": 5}',
+    b'{"actor_name": 3, "queue_name": [], "args": 1, "kwargs": 2, "options": 3, "message_id": 4, "message_timestamp": 5}',  # noqa: E501
 ]
 
 
@@ -80,7 +79,6 @@ class Number(BaseModel):
 
 @pytest.fixture
 def handled(broker: Broker) -> Iterator[list[int]]:
-    dramatiq.set_broker(broker)
     handled: list[int] = []
 
     @carrier.actor("number", queue="number_queue", payload=Number, max_attempts=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -65,8 +66,6 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL it and all that it started, by its process group."""
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and so have they
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has ended, and so have they
         self._popen.wait(30)

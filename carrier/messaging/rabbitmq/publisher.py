@@ -17,6 +17,7 @@ from typing import Any
 
 import pika
 from pika.channel import Channel
+from pika.exceptions import ChannelClosedByClient
 
 from carrier.messaging.rabbitmq.connection import Nodes, explain
 
@@ -73,6 +74,9 @@ class Publisher:
         self._channel: Channel | None = None
         self._tag = 0
         self._blocked = False
+        #: A quorum queue that has refused once may refuse a channel for ever, although it has room again (seen on
+        #: 3.10): the channel is replaced before the next message.
+        self._refused = False
         self._closing = threading.Event()
         self._pause = _FIRST_PAUSE
         #: Why there is no connection, for people.
@@ -153,6 +157,7 @@ class Publisher:
             connection.ioloop.stop()
 
     def _on_open(self, connection: pika.SelectConnection) -> None:
+        self._blocked = False
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         connection.channel(on_open_callback=self._on_channel)
@@ -163,11 +168,13 @@ class Publisher:
         channel.confirm_delivery(self._on_confirm, callback=lambda _: self._on_ready(channel))
 
     def _on_ready(self, channel: Channel) -> None:
-        self._tag, self._blocked, self._pause, self.trouble = 0, False, _FIRST_PAUSE, None
+        self._tag, self._refused, self._pause, self.trouble = 0, False, _FIRST_PAUSE, None
         self._channel = channel
         self._write()
 
     def _on_channel_closed(self, channel: Channel, reason: Exception) -> None:
+        if isinstance(reason, ChannelClosedByClient):
+            return
         self._channel = None
         self.trouble = explain(reason)
         if channel.connection.is_open:
@@ -194,6 +201,10 @@ class Publisher:
         channel = self._channel
         if channel is None or self._blocked or not channel.is_open:
             return
+        if self._refused:
+            if not self._unconfirmed:
+                self._replace(channel)
+            return
         for _ in range(_BURST):
             try:
                 batch, publication = self._waiting.popleft()
@@ -212,6 +223,11 @@ class Publisher:
             )
         channel.connection.ioloop.add_callback_threadsafe(self._write)
 
+    def _replace(self, channel: Channel) -> None:
+        self._channel = None
+        channel.close()
+        channel.connection.channel(on_open_callback=self._on_channel)
+
     def _on_return(self, _: Channel, method: Any, properties: pika.BasicProperties, __: bytes) -> None:
         # A returned message is confirmed too, right after this (https://www.rabbitmq.com/docs/confirms).
         self._returned.add((properties.message_id, method.exchange, method.routing_key))
@@ -226,6 +242,7 @@ class Publisher:
             batch, publication = self._unconfirmed.pop(tag)
             key = publication.properties.message_id, publication.exchange, publication.routing_key
             if refused:
+                self._refused = True
                 batch.settle(publication, "RabbitMQ refused it (a full queue, or an error there)")
             elif self._returned and key in self._returned:
                 self._returned.discard(key)
@@ -233,6 +250,8 @@ class Publisher:
                 batch.settle(publication, "there is no queue for it")
             else:
                 batch.settle(publication, None)
+        if self._refused and not self._unconfirmed and self._waiting:
+            self._write()
 
     def _fail_unconfirmed(self) -> None:
         unconfirmed, self._unconfirmed = self._unconfirmed, {}

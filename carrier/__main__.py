@@ -1,0 +1,5 @@
+"""``python -m carrier``."""
+
+from carrier.commands import main
+
+main()

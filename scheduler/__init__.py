@@ -1,0 +1,1 @@
+"""Messages that send themselves: the recurring ones of carrier.toml, by APScheduler."""

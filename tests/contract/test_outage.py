@@ -1,0 +1,219 @@
+"""RabbitMQ refuses, loses its queues, closes its connections, dies: nothing that was confirmed is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+
+import dramatiq
+import pytest
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.errors import PublishError
+from carrier.messaging.rabbitmq import topology
+from carrier.messaging.rabbitmq.broker import RabbitmqBroker
+from tests.contract.backend import Rabbitmq
+from tests.contract.conftest import Working
+from tests.waiting import wait_until
+
+#: Seconds for which retries are refused. It is the outage itself, not a wait for something.
+OUTAGE = 6.0
+#: Milliseconds of a backoff that lasts longer, and waits in one level only (64 units). A queue that may hold nothing
+#: takes one message, of a new channel at times one more, and refuses the others as long as that one is there.
+LONG = 6_400
+
+
+@pytest.fixture
+def backend(rabbitmq: Rabbitmq) -> Rabbitmq:
+    return rabbitmq
+
+
+@pytest.fixture
+def rabbit(broker: Broker) -> RabbitmqBroker:
+    assert isinstance(broker, RabbitmqBroker)
+    return broker
+
+
+@pytest.fixture
+def collected(broker: Broker) -> list[int]:
+    collected: list[int] = []
+
+    @dramatiq.actor(queue_name="work_queue")
+    def collect(n: int) -> None:
+        collected.append(n)
+
+    return collected
+
+
+def refuse(backend: Rabbitmq, pattern: str) -> None:
+    """Have the queues that match refuse every publish, and wait until each of them does."""
+    definition = {"max-length": 0, "overflow": "reject-publish"}
+    backend.node.api(
+        f"/policies/{backend.vhost}/refuse",
+        "PUT",
+        {"pattern": pattern, "definition": definition, "apply-to": "queues", "priority": 1},
+    )
+
+    def applied() -> bool:
+        queues = [each for each in backend.node.api(f"/queues/{backend.vhost}") if each["name"].startswith(pattern[1:])]
+        return bool(queues) and all(each.get("policy") == "refuse" for each in queues)
+
+    wait_until(applied, "each queue names the policy")
+
+
+def allow(backend: Rabbitmq) -> None:
+    backend.node.api(f"/policies/{backend.vhost}/refuse", "DELETE")
+
+
+def test_refused_retries_are_neither_lost_nor_doubled(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, working: Working
+) -> None:
+    tried: Counter[int] = Counter()
+    lock = threading.Lock()
+
+    @dramatiq.actor(queue_name="work_queue", max_attempts=2, min_backoff=LONG, max_backoff=LONG)
+    def fail(n: int) -> None:
+        with lock:
+            tried[n] += 1
+        raise RuntimeError(f"{n} fails")
+
+    rabbit.ensure({"work_queue"}, delays=True)
+    refuse(backend, "^carrier.delay.")
+    for n in range(50):
+        fail.send(n)
+    until = time.monotonic() + OUTAGE
+    with working(threads=8):
+        wait_until(lambda: len(tried) >= 9, "one retry was taken, and each thread has one that was refused")
+        wait_until(lambda: time.monotonic() >= until, "the outage is over", timeout=OUTAGE + 30)
+        assert backend.ready("failed_queue") == 0
+        assert max(tried.values()) == 1, "what could not be stored was not run again"
+        assert len(tried) < 50, "most have not been tried, because each thread holds one that is refused"
+        allow(backend)
+        wait_until(lambda: backend.ready("failed_queue") == 50, "all have failed", timeout=60)
+    assert tried == dict.fromkeys(range(50), 2)
+    assert sorted(fields["meta"]["args"][0] for fields in backend.envelopes("failed_queue")) == list(range(50))
+    assert backend.ready("work_queue") == 0
+
+
+def test_what_failed_queue_refuses_stays_where_it_is(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, working: Working
+) -> None:
+    tried = []
+
+    @dramatiq.actor(queue_name="work_queue", max_attempts=1)
+    def fail() -> None:
+        tried.append(1)
+        raise RuntimeError("for good")
+
+    rabbit.ensure({"work_queue"})
+    backend.put("failed_queue", b"what fills it")
+    refuse(backend, "^failed_queue")
+    fail.send()
+    backend.put("work_queue", b"not json")
+    with working():
+        wait_until(lambda: tried, "it has failed")
+        wait_until(lambda: backend.unacked("work_queue") == 2, "both are still held")
+        allow(backend)
+        wait_until(lambda: backend.ready("failed_queue") == 3, "both are in failed_queue", timeout=60)
+    assert tried == [1]
+
+
+def test_a_deleted_queue_is_declared_again(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
+) -> None:
+    collect = rabbit.actors["collect"]
+    collect.send(1)
+    with backend.connect() as connection:
+        connection.channel().queue_delete("work_queue")
+    collect.send(2)
+    assert backend.ready("work_queue") == 1
+    with working():
+        wait_until(lambda: collected == [2], "it is handled")
+        with backend.connect() as connection:
+            connection.channel().queue_delete("work_queue")
+        collect.send(3)
+        wait_until(lambda: collected == [2, 3], "the worker takes from the new queue", timeout=60)
+
+
+def test_deleted_delay_levels_are_declared_again(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
+) -> None:
+    collect = rabbit.actors["collect"]
+    rabbit.ensure({"work_queue"}, delays=True)
+    with backend.connect() as connection:
+        channel = connection.channel()
+        for number in range(topology.LEVELS):
+            channel.queue_delete(topology.level(number))
+    collect.send_with_options(args=(1,), delay=100)
+    with working():
+        wait_until(lambda: collected == [1], "it is handled")
+
+
+def test_an_idle_connection_that_was_closed_is_replaced(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
+) -> None:
+    collect = rabbit.actors["collect"]
+    collect.send(1)
+    with working():
+        wait_until(lambda: collected == [1], "it is handled")
+        wait_until(lambda: backend.node.api(f"/vhosts/{backend.vhost}/connections"), "the connections are known")
+        backend.close_connections()
+        collect.send(2)
+        wait_until(lambda: 2 in collected, "the worker is back", timeout=60)
+    assert collected == [1, 2]
+
+
+def test_a_handler_that_outlives_its_connection_settles_nothing_on_the_next(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, working: Working
+) -> None:
+    began: list[int] = []
+    release = threading.Event()
+
+    @dramatiq.actor(queue_name="work_queue")
+    def hold(n: int) -> None:
+        began.append(n)
+        assert release.wait(60)
+
+    for n in range(3):
+        hold.send(n)
+    with working(threads=1):
+        wait_until(lambda: began == [0], "the first is being handled")
+        wait_until(lambda: backend.node.api(f"/vhosts/{backend.vhost}/connections"), "the connections are known")
+        backend.close_connections()
+        # Its thread makes a new consumer, and RabbitMQ hands out all three again, to the same tags.
+        wait_until(lambda: backend.unacked("work_queue") == 2, "the new consumer holds as many as it may", timeout=60)
+        release.set()
+        rabbit.join("work_queue", timeout=60_000)
+    assert set(began) == {0, 1, 2}
+    assert backend.ready("work_queue") == 0
+
+
+def test_all_that_was_confirmed_is_there_after_the_node_was_killed(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
+) -> None:
+    collect = rabbit.actors["collect"]
+    rabbit.enqueue_many([collect.message(n) for n in range(300)])
+    rabbit.enqueue_many([collect.message(n) for n in range(300, 600)], delay=2_000)
+    backend.node.kill()
+    sender = threading.Thread(target=collect.send, args=(600,))
+    sender.start()  # it waits for the node, and is confirmed then
+    backend.node.start()
+    sender.join(60)
+    assert not sender.is_alive()
+    with working():
+        wait_until(lambda: set(collected) == set(range(601)), "all are handled", timeout=90)
+
+
+def test_a_send_without_a_broker_ends_with_an_error_in_time() -> None:
+    broker = RabbitmqBroker(["amqp://guest:guest@127.0.0.1:9"], publish_timeout=0.5)
+
+    @dramatiq.actor(broker=broker)
+    def never() -> None:
+        raise AssertionError("it was not sent")
+
+    began = time.monotonic()
+    with pytest.raises(PublishError, match=r"127\.0\.0\.1:9.*connection refused"):
+        never.send()
+    assert time.monotonic() - began >= 0.5, "it was tried for as long as it may"
+    broker.close()
