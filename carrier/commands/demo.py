@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from dramatiq import Broker, MessageProxy, Middleware
 
 from settings import Settings
 
@@ -27,6 +28,19 @@ class _Step:
     effect: Callable[[], str | None]
 
 
+class _Errors(Middleware):
+    """The last error of each message that this process has tried."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, str] = {}
+
+    def after_process_message(
+        self, broker: Broker, message: MessageProxy, *, result: object = None, exception: BaseException | None = None
+    ) -> None:
+        if exception is not None:
+            self.last[message.message_id] = str(exception)
+
+
 @click.command("demo")
 @click.option(
     "--timeout", type=click.IntRange(1), default=60, show_default=True, help="Seconds to wait for the effects."
@@ -36,13 +50,14 @@ def command(timeout: int) -> None:
     from carrier.messaging.service import messages
     from settings import get_settings
 
-    logging.getLogger("dramatiq").setLevel(logging.ERROR)
+    logging.getLogger("dramatiq").setLevel(logging.CRITICAL)  # what goes wrong is shown below, in a line
     settings = get_settings()
     if settings.carrier_actors != "actors":
         raise click.ClickException("the demo shows Carrier's own four actors; unset CARRIER_ACTORS for it")
     where = "RabbitMQ" if settings.broker_urls else f"the embedded broker ({settings.home / 'queue.db'})"
     click.echo(f"Sending four messages over {where}")
-    steps = _send(settings)
+    steps, errors = _send(settings), _Errors()
+    messages.broker.add_middleware(errors)
     # Other workers may take them as well: it is the effects that count.
     messages.start_consumers(threads=4)
     try:
@@ -50,9 +65,10 @@ def command(timeout: int) -> None:
     finally:
         messages.stop()
         messages.broker.close()
+    for step in missing:
+        click.echo(f"  {step.type:<13} {errors.last.get(step.id, 'nothing happened')}", err=True)
     if missing:
-        failed = ", ".join(step.type for step in missing)
-        raise click.ClickException(f"no effect within {timeout} s: {failed}; see: carrier failed list")
+        raise click.ClickException(f"no effect within {timeout} s: {', '.join(step.type for step in missing)}")
     click.echo("All four are done.")
 
 

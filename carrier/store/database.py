@@ -50,6 +50,7 @@ def _engine(url: str, pid: int) -> Engine:
     event.listen(engine, "begin", _begin)
     database = Path(engine.url.database or "")
     database.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))  # what is in it is for its owner alone
     if _version(engine) != HEAD:
         _migrate(engine, database)
     return engine

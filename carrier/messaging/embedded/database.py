@@ -37,6 +37,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Beside the file, because SQLite's own locks on it would end with any descriptor of it that is closed.
             self._file_lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # payloads are for its owner alone
         except OSError as error:
             raise BrokerUnavailable(f"{path}: cannot be used: {error.strerror}; look at CARRIER_HOME") from None
         try:

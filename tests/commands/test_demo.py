@@ -1,0 +1,36 @@
+"""The newcomer's first minute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.commands.conftest import Run
+from tests.contract.backend import Rabbitmq
+from tests.servers.rabbitmq import RabbitmqNode
+
+
+def test_all_four_effects_are_there_and_nothing_else_is_printed(run: Run, tmp_path: Path) -> None:
+    done = run("carrier", "demo")
+    assert done.stderr == ""
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6
+    assert {line.split()[0] for line in lines[1:5]} == {"email", "backup", "cleanup", "notification"}
+    assert len(list((tmp_path / "var" / "outbox").glob("*.eml"))) == 1
+    assert len(list((tmp_path / "var" / "backups" / "demo").glob("*.sqlite3.zst"))) == 1
+    assert [path.name for path in (tmp_path / "var" / "demo").iterdir()] == ["young.log"]
+
+
+def test_it_runs_on_rabbitmq_too(run: Run, rabbitmq_node: RabbitmqNode, tmp_path: Path) -> None:
+    backend = Rabbitmq(rabbitmq_node, tmp_path / "var")
+    done = run("carrier", "demo", **backend.environment)
+    rabbitmq_node.delete_vhost(backend.url)
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_an_effect_that_does_not_come_is_a_failure(run: Run) -> None:
+    done = run("carrier", "demo", "--timeout", "2", SMTP_URL="smtp://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "no effect within 2 s: email" in done.stderr
+    assert "Connection refused" in done.stderr
+    assert "Traceback" not in done.stderr

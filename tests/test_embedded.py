@@ -1,0 +1,164 @@
+"""The embedded broker's file: shared by processes that start together, are killed, or find it unusable."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import dramatiq
+import pytest
+
+from carrier.messaging.embedded import lease
+from carrier.messaging.embedded.broker import EmbeddedBroker
+from carrier.messaging.errors import BrokerUnavailable, PublishError
+from tests.contract.conftest import ROOT
+
+SENDER = """
+import sys
+from pathlib import Path
+import dramatiq
+from carrier.messaging.embedded.broker import EmbeddedBroker
+
+broker = EmbeddedBroker(Path(sys.argv[1]))
+dramatiq.set_broker(broker)
+
+@dramatiq.actor(queue_name="q")
+def work(n): ...
+
+print("ready", flush=True)
+for n in range(int(sys.argv[2])):
+    work.send(n)
+    print(n, flush=True)
+"""
+
+
+def start_sender(home: Path, count: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SENDER, str(home), str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+    )
+
+
+def stored(home: Path) -> int:
+    with closing(sqlite3.connect(home / "queue.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        count: int = database.execute("SELECT count(*) FROM messages").fetchone()[0]
+        return count
+
+
+def test_processes_that_start_together_make_one_file(tmp_path: Path) -> None:
+    home = tmp_path / "a home with ? # and %41"
+    senders = [start_sender(home, 25) for _ in range(6)]
+    for sender in senders:
+        out, _ = sender.communicate(timeout=60)
+        assert (sender.returncode, out.count("\n")) == (0, 26)
+    assert stored(home) == 150
+
+
+def test_what_a_killed_sender_had_confirmed_is_stored(tmp_path: Path) -> None:
+    sender = start_sender(tmp_path, 1_000_000)
+    assert sender.stdout is not None
+    confirmed = -1
+    for line in sender.stdout:
+        if line.strip() == "100":
+            sender.kill()
+        if line.strip().isdigit():
+            confirmed = int(line)
+    sender.wait(30)
+    sender.stdout.close()
+    assert confirmed >= 100
+    # The last one may be stored and its line lost.
+    assert stored(tmp_path) in (confirmed + 1, confirmed + 2)
+
+
+def test_a_lease_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
+    mine = lease.Lease(tmp_path)
+    assert not lease.is_dead(tmp_path, mine.owner)
+    code = (
+        "import sys, pathlib; from carrier.messaging.embedded.lease import Lease; "
+        "print(Lease(pathlib.Path(sys.argv[1])).owner)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert lease.is_dead(tmp_path, int(out))
+    mine.end()
+    assert lease.is_dead(tmp_path, mine.owner)
+
+
+def test_a_forked_child_sends_over_a_connection_of_its_own(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path)
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work(n: int) -> None: ...
+
+    work.send(0)
+    child = os.fork()
+    if child == 0:
+        try:
+            work.send(1)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    work.send(2)
+    assert broker.counts() == {"q": {"ready": 3, "unacked": 0, "delayed": 0}}
+    broker.close()
+
+
+def test_a_file_that_somebody_holds_is_waited_for_and_then_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carrier.messaging.embedded.database.BUSY_TIMEOUT", 0.1)
+    broker = EmbeddedBroker(tmp_path, publish_timeout=0.5)
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work(n: int) -> None: ...
+
+    work.send(1)
+    with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(PublishError, match=r"queue\.db: cannot be written: database is locked"):
+            work.send(2)
+        other.execute("ROLLBACK")
+    work.send(3)
+    assert broker.counts()["q"]["ready"] == 2
+    broker.close()
+
+
+def test_a_file_of_another_version_or_of_nothing_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(BrokerUnavailable, match="version 99"):
+        EmbeddedBroker(tmp_path).database  # noqa: B018
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "queue.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(BrokerUnavailable, match="not a database"):
+        EmbeddedBroker(tmp_path / "other").database  # noqa: B018
+
+
+def test_closing_gives_back_descriptors_and_leases(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    broker = EmbeddedBroker(tmp_path)
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work() -> None: ...
+
+    work.send()
+    consumer = broker.consume("q", prefetch=2, timeout=1000)
+    assert next(consumer) is not None
+    assert broker.counts()["q"] == {"ready": 0, "unacked": 1, "delayed": 0}
+    consumer.close()
+    broker.close()
+    assert descriptors() == before
+    assert not list((tmp_path / "leases").iterdir())
+    assert broker.counts()["q"] == {"ready": 1, "unacked": 0, "delayed": 0}, "it opens again, and has what was taken"
+    broker.close()
