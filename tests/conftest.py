@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,12 +26,33 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     get_settings.cache_clear()
 
 
+#: The ports of the run's node, for the processes that run tests side by side.
+_PORTS = "TEST_RABBITMQ_PORTS"
+_node = pytest.StashKey[rabbitmq.RabbitmqNode]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the node of this run, in the process that lives longest. It comes up while other tests run."""
+    if not hasattr(config, "workerinput") and not config.option.collectonly and rabbitmq.is_installed():
+        node = rabbitmq.RabbitmqNode(Path(tempfile.mkdtemp(prefix="carrier-rabbitmq-")))
+        config.stash[_node] = node
+        os.environ[_PORTS] = f"{node.amqp} {node.management}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End it."""
+    node = config.stash.get(_node, None)
+    if node is not None:
+        node.stop()
+        shutil.rmtree(node.folder)
+
+
 @pytest.fixture(scope="session")
-def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbitmq.RabbitmqNode]:
+def rabbitmq_node() -> rabbitmq.RabbitmqServer:
     """The node of this run. Where RabbitMQ cannot be had what needs it is skipped by name; in CI that is a failure."""
-    if not rabbitmq.is_installed():
+    if _PORTS not in os.environ:
         assert os.environ.get("CI") != "true", "rabbitmq-server is not installed"
         pytest.skip("rabbitmq-server is not installed")
-    node = rabbitmq.RabbitmqNode(tmp_path_factory.mktemp("rabbitmq"))
-    yield node
-    node.stop()
+    node = rabbitmq.RabbitmqServer(*map(int, os.environ[_PORTS].split()))
+    node.wait()
+    return node

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.commands.conftest import Run
 from tests.contract.backend import Rabbitmq
-from tests.servers.rabbitmq import RabbitmqNode
+from tests.servers.rabbitmq import RabbitmqServer
 
 
 def test_all_four_effects_are_there_and_nothing_else_is_printed(run: Run, tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_all_four_effects_are_there_and_nothing_else_is_printed(run: Run, tmp_pa
     assert [path.name for path in (tmp_path / "var" / "demo").iterdir()] == ["young.log"]
 
 
-def test_it_runs_on_rabbitmq_too(run: Run, rabbitmq_node: RabbitmqNode, tmp_path: Path) -> None:
+def test_it_runs_on_rabbitmq_too(run: Run, rabbitmq_node: RabbitmqServer, tmp_path: Path) -> None:
     backend = Rabbitmq(rabbitmq_node, tmp_path / "var")
     done = run("carrier", "demo", **backend.environment)
     rabbitmq_node.delete_vhost(backend.url)

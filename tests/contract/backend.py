@@ -14,7 +14,7 @@ import pika
 from carrier.messaging.broker import Broker
 from carrier.messaging.embedded.broker import EmbeddedBroker
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
-from tests.servers.rabbitmq import RabbitmqNode
+from tests.servers.rabbitmq import RabbitmqServer
 
 
 class Backend(ABC):
@@ -88,7 +88,7 @@ class Embedded(Backend):
 class Rabbitmq(Backend):
     name = "rabbitmq"
 
-    def __init__(self, node: RabbitmqNode, home: Path) -> None:
+    def __init__(self, node: RabbitmqServer, home: Path) -> None:
         self.node = node
         self.url = node.new_vhost()
         self.vhost = self.url.rpartition("/")[2]

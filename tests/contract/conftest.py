@@ -15,7 +15,7 @@ from dramatiq import Worker
 from carrier.messaging.broker import Broker
 from tests.contract.backend import Backend, Embedded, Rabbitmq
 from tests.servers.process import Process
-from tests.servers.rabbitmq import RabbitmqNode
+from tests.servers.rabbitmq import RabbitmqServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ StartWorker = Callable[..., Process]
 
 
 @pytest.fixture
-def rabbitmq(rabbitmq_node: RabbitmqNode, tmp_path: Path) -> Iterator[Rabbitmq]:
+def rabbitmq(rabbitmq_node: RabbitmqServer, tmp_path: Path) -> Iterator[Rabbitmq]:
     """A virtual host for a test that is about RabbitMQ alone."""
     made = Rabbitmq(rabbitmq_node, tmp_path / "home")
     yield made

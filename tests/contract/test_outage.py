@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import dramatiq
 import pytest
@@ -15,6 +17,7 @@ from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
 from tests.contract.backend import Rabbitmq
 from tests.contract.conftest import Working
+from tests.servers.rabbitmq import RabbitmqNode, RabbitmqServer
 from tests.waiting import wait_until
 
 #: Seconds for which retries are refused. It is the outage itself, not a wait for something.
@@ -33,6 +36,17 @@ def backend(rabbitmq: Rabbitmq) -> Rabbitmq:
 def rabbit(broker: Broker) -> RabbitmqBroker:
     assert isinstance(broker, RabbitmqBroker)
     return broker
+
+
+@pytest.fixture
+def own_node(rabbitmq_node: RabbitmqServer, tmp_path: Path) -> Iterator[RabbitmqNode]:
+    """A node that nobody else uses; ``rabbitmq_node`` skips where none can be had."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    node = RabbitmqNode(folder)
+    node.wait()
+    yield node
+    node.stop()
 
 
 @pytest.fixture
@@ -190,19 +204,27 @@ def test_a_handler_that_outlives_its_connection_settles_nothing_on_the_next(
 
 
 def test_all_that_was_confirmed_is_there_after_the_node_was_killed(
-    backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
+    own_node: RabbitmqNode, tmp_path: Path, working: Working
 ) -> None:
-    collect = rabbit.actors["collect"]
-    rabbit.enqueue_many([collect.message(n) for n in range(300)])
-    rabbit.enqueue_many([collect.message(n) for n in range(300, 600)], delay=2_000)
-    backend.node.kill()
+    broker = RabbitmqBroker([Rabbitmq(own_node, tmp_path).url], publish_timeout=60)
+    collected: set[int] = set()
+
+    @dramatiq.actor(broker=broker, queue_name="work_queue")
+    def collect(n: int) -> None:
+        collected.add(n)
+
+    broker.enqueue_many([collect.message(n) for n in range(300)])
+    broker.enqueue_many([collect.message(n) for n in range(300, 600)], delay=2_000)
+    own_node.kill()
     sender = threading.Thread(target=collect.send, args=(600,))
     sender.start()  # it waits for the node, and is confirmed then
-    backend.node.start()
-    sender.join(60)
+    own_node.start()
+    own_node.wait()
+    sender.join(90)
     assert not sender.is_alive()
-    with working():
-        wait_until(lambda: set(collected) == set(range(601)), "all are handled", timeout=90)
+    with working(broker):
+        wait_until(lambda: collected == set(range(601)), "all are handled", timeout=90)
+    broker.close()
 
 
 def test_a_send_without_a_broker_ends_with_an_error_in_time() -> None:

@@ -24,83 +24,27 @@ def is_installed() -> bool:
     return (_PROGRAMS / "rabbitmq-server").exists()
 
 
-class RabbitmqNode:
-    """A node with guest/guest and the management API."""
+class RabbitmqServer:
+    """A node with guest/guest and the management API, which somebody has started on these ports."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._amqp, self._management, self._epmd_port, self._distribution = (free_port() for _ in range(4))
-        self._name = f"carrier-{secrets.token_hex(4)}@localhost"
-        (folder / ".erlang.cookie").write_text(secrets.token_hex(10))
-        (folder / ".erlang.cookie").chmod(0o600)
-        (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
-        (folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = {HOST}:{self._amqp}\n"
-            f"management.tcp.ip = {HOST}\n"
-            f"management.tcp.port = {self._management}\n"
-            "disk_free_limit.absolute = 50MB\n"
-            # Management figures are fresh after a second instead of five: tests wait for them.
-            "collect_statistics_interval = 1000\n"
-        )
-        # A node would start an epmd that outlives it, on the usual port.
-        self._epmd = Process(
-            ["epmd", "-port", str(self._epmd_port), "-address", HOST],
-            log=folder / "epmd.log",
-            environment={"PATH": _PATH},
-        )
-        wait_until(lambda: answers(self._epmd_port), "epmd answers")
-        self._node: Process | None = None
-        self.start()
+    def __init__(self, amqp: int, management: int) -> None:
+        self.amqp, self.management = amqp, management
 
     @property
     def url(self) -> str:
         """The node's AMQP URL, without a virtual host."""
-        return f"amqp://guest:guest@{HOST}:{self._amqp}"
+        return f"amqp://guest:guest@{HOST}:{self.amqp}"
 
-    def start(self) -> None:
-        """Start it, with the data that it has, and wait until it answers."""
-        folder = str(self._folder)
-        self._node = Process(
-            [str(_PROGRAMS / "rabbitmq-server")],
-            log=self._folder / "node.log",
-            environment={
-                "PATH": _PATH,
-                "HOME": folder,
-                "LANG": "C.UTF-8",
-                "ERL_EPMD_PORT": str(self._epmd_port),
-                "RABBITMQ_NODENAME": self._name,
-                "RABBITMQ_DIST_PORT": str(self._distribution),
-                "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
-                "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
-                "RABBITMQ_MNESIA_BASE": f"{folder}/data",
-                "RABBITMQ_LOG_BASE": f"{folder}/log",
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}",
-                # The start script then becomes the Erlang machine: a signal reaches it, and its parent's death too.
-                "RUNNING_UNDER_SYSTEMD": "true",
-            },
-        )
-        node = self._node
-        wait_until(lambda: self._answers() or not node.running, "the node answers", timeout=90)
-        assert node.running, node.output()[-2000:]
+    def wait(self) -> None:
+        """Wait until it answers."""
+        wait_until(self._answers, "the node answers", timeout=90, every=0.1)
 
     def _answers(self) -> bool:
         try:
             self.api("/overview")
         except OSError:
             return False
-        return answers(self._amqp)
-
-    def kill(self) -> None:
-        """SIGKILL it: a power cut, but for the disk's cache."""
-        assert self._node is not None
-        self._node.kill()
-
-    def stop(self) -> None:
-        """End it and its epmd."""
-        if self._node is not None:
-            self._node.kill()
-        self._epmd.kill()
+        return answers(self.amqp)
 
     def api(self, path: str, method: str = "GET", body: object = None) -> Any:
         """What the management API answers; ``path`` as in ``/queues/%2F``.
@@ -109,7 +53,7 @@ class RabbitmqNode:
             OSError: it refused, or cannot be reached.
         """
         request = urllib.request.Request(
-            f"http://{HOST}:{self._management}/api{path}",
+            f"http://{HOST}:{self.management}/api{path}",
             data=None if body is None else json.dumps(body).encode(),
             method=method,
             headers={
@@ -131,3 +75,68 @@ class RabbitmqNode:
     def delete_vhost(self, url: str) -> None:
         """Remove a virtual host with all that is in it."""
         self.api(f"/vhosts/{quote(url.rpartition('/')[2], safe='')}", "DELETE")
+
+
+class RabbitmqNode(RabbitmqServer):
+    """A node that this process has started; :meth:`start` does not wait for it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(free_port(), free_port())
+        self.folder = folder
+        self._epmd_port, self._distribution = free_port(), free_port()
+        self._name = f"carrier-{secrets.token_hex(4)}@localhost"
+        (folder / ".erlang.cookie").write_text(secrets.token_hex(10))
+        (folder / ".erlang.cookie").chmod(0o600)
+        (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = {HOST}:{self.amqp}\n"
+            f"management.tcp.ip = {HOST}\n"
+            f"management.tcp.port = {self.management}\n"
+            "disk_free_limit.absolute = 50MB\n"
+            # Management figures are fresh after a second instead of five: tests wait for them.
+            "collect_statistics_interval = 1000\n"
+        )
+        # A node would start an epmd that outlives it, on the usual port.
+        self._epmd = Process(
+            ["epmd", "-port", str(self._epmd_port), "-address", HOST],
+            log=folder / "epmd.log",
+            environment={"PATH": _PATH},
+        )
+        wait_until(lambda: answers(self._epmd_port), "epmd answers")
+        self._node = self._start()
+
+    def _start(self) -> Process:
+        folder = str(self.folder)
+        return Process(
+            [str(_PROGRAMS / "rabbitmq-server")],
+            log=self.folder / "node.log",
+            environment={
+                "PATH": _PATH,
+                "HOME": folder,
+                "LANG": "C.UTF-8",
+                "ERL_EPMD_PORT": str(self._epmd_port),
+                "RABBITMQ_NODENAME": self._name,
+                "RABBITMQ_DIST_PORT": str(self._distribution),
+                "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+                "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
+                "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+                "RABBITMQ_LOG_BASE": f"{folder}/log",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}",
+                # The start script then becomes the Erlang machine: a signal reaches it, and its parent's death too.
+                "RUNNING_UNDER_SYSTEMD": "true",
+            },
+        )
+
+    def kill(self) -> None:
+        """SIGKILL it: a power cut, but for the disk's cache."""
+        self._node.kill()
+
+    def start(self) -> None:
+        """Start it again, with the data that it has; :meth:`wait` waits for it."""
+        self._node = self._start()
+
+    def stop(self) -> None:
+        """End it and its epmd; nobody needs its data any more."""
+        self._node.kill()
+        self._epmd.kill()
