@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from carrier.messaging.application import load
 from carrier.messaging.broker import Broker
-from carrier.messaging.errors import CarrierError
+from carrier.messaging.errors import CarrierError, describe
 from scheduler.trigger import trigger_of
 from settings import Schedule, SettingsError, get_settings
 
@@ -54,7 +54,7 @@ def add_jobs(scheduler: BackgroundScheduler, schedules: Mapping[str, Schedule], 
             trigger = trigger_of(schedule)
             broker.message(schedule.message.type, schedule.message.payload)
         except (ValueError, CarrierError, TypeError) as error:
-            text = _clauses(error) if isinstance(error, ValidationError) else str(error)
+            text = describe(error, "message.payload") if isinstance(error, ValidationError) else str(error)
             raise SettingsError(f"{where}: schedule.{name}: {text}") from None
         scheduler.add_job(
             send,
@@ -81,8 +81,3 @@ def send(name: str, schedule: Schedule, broker: Broker) -> None:
         logger.error("schedule %s: its message could not be sent: %s", name, error)
     else:
         logger.info("schedule %s: sent %s %s", name, message.actor_name, message.message_id)
-
-
-def _clauses(error: ValidationError) -> str:
-    problems = error.errors(include_input=False, include_url=False)
-    return "; ".join(f"message.payload.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)

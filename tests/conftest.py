@@ -13,6 +13,8 @@ import pytest
 from settings import get_settings
 from tests.servers import rabbitmq
 
+pytest_plugins = ["tests.programs"]
+
 
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

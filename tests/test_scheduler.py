@@ -14,10 +14,8 @@ from pydantic import ValidationError
 
 from scheduler.trigger import trigger_of
 from settings import Schedule
-from tests.commands.conftest import Run, Start, environment, run, start
+from tests.programs import Run, Start
 from tests.waiting import wait_until
-
-__all__ = ["environment", "run", "start"]  # fixtures of the commands' tests
 
 MESSAGE = {"type": "cleanup", "payload": {"type": "logs", "days": 30}}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from typing import Any
+from typing import NoReturn
 
 import click
 
@@ -61,29 +61,18 @@ def main() -> None:
     except settings.SettingsError as error:
         _fail(str(error), 2)
     except Exception as error:
-        if not _is_for_people(error):
+        from pydantic import ValidationError
+
+        from carrier.messaging.errors import CarrierError, describe
+
+        if isinstance(error, ValidationError):
+            _fail(describe(error), 1)
+        if not isinstance(error, CarrierError | OSError):
             raise
-        _fail(_one_line(error), 1)
+        _fail(str(error), 1)
 
 
-def _is_for_people(error: Exception) -> bool:
-    from pydantic import ValidationError
-
-    from carrier.messaging.errors import CarrierError
-
-    return isinstance(error, CarrierError | ValidationError | OSError)
-
-
-def _one_line(error: Exception) -> str:
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    problems = error.errors(include_input=False, include_url=False)
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
-
-
-def _fail(text: str, status: int) -> None:
+def _fail(text: str, status: int) -> NoReturn:
     for line in text.splitlines():
         click.echo(f"carrier: {line}", err=True)
     sys.exit(status)
@@ -92,6 +81,5 @@ def _fail(text: str, status: int) -> None:
 def log_to_stderr(level: str) -> None:
     """For the processes that run on: one line an event."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    quiet: dict[str, Any] = {"pika": logging.CRITICAL, "apscheduler": logging.WARNING}
-    for name, lowest in quiet.items():
-        logging.getLogger(name).setLevel(lowest)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)

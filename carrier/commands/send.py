@@ -67,7 +67,7 @@ def command(ctx: click.Context, envelope: TextIO | None, as_json: bool) -> None:
         message = message_of(read, actor.queue_name)
         options = {"max_attempts": read.max_attempts, "broker_priority": read.priority, "delay": read.delay * 1000}
         ready.append(message.copy(options=options))
-    _show(broker.enqueue_many(ready), as_json)
+    _show([(each.message_id, each.actor_name, each.queue_name) for each in broker.enqueue_many(ready)], as_json)
 
 
 def _send(type_: str, payload: dict[str, Any], options: dict[str, Any]) -> None:
@@ -76,17 +76,16 @@ def _send(type_: str, payload: dict[str, Any], options: dict[str, Any]) -> None:
     as_json = options.pop("as_json")
     given = {name: value for name, value in payload.items() if value not in (None, ())}
     id_ = messages.send(type_, given, **options)
-    actor = messages.broker.actors[type_]
-    _show([actor.message_with_options(kwargs=given).copy(message_id=id_)], as_json)
+    _show([(id_, type_, messages.broker.actors[type_].queue_name)], as_json)
 
 
-def _show(sent: list[Any], as_json: bool) -> None:
+def _show(sent: list[tuple[str, str, str]], as_json: bool) -> None:
+    """Print id, type and queue of each."""
     if as_json:
-        fields = [{"id": each.message_id, "type": each.actor_name, "queue": each.queue_name} for each in sent]
-        click.echo(json.dumps(fields))
+        click.echo(json.dumps([{"id": id_, "type": type_, "queue": queue} for id_, type_, queue in sent]))
     else:
-        for each in sent:
-            click.echo(f"{each.message_id}  {each.actor_name} on {each.queue_name}")
+        for id_, type_, queue in sent:
+            click.echo(f"{id_}  {type_} on {queue}")
 
 
 @command.command("email")

@@ -110,7 +110,7 @@ def command(processes: int) -> None:
     while not ending:
         for child in children:
             child.look()
-        time.sleep(0.2)
+        time.sleep(0.2)  # several children and a signal: nothing portable waits for all of them at once
     _end(children)
     lock.truncate(0)
 

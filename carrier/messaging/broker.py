@@ -144,6 +144,11 @@ class Broker(dramatiq.Broker):
             raise UnknownMessageType(type_, self.actors)
         return self.actors[type_].message_with_options(kwargs=payload, **options)
 
+    def flush_all(self) -> None:
+        """Drop all that waits in any declared queue, as ``flush`` does."""
+        for queue_name in self.queues:
+            self.flush(queue_name)
+
     # Ending a delivery
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:

@@ -19,7 +19,7 @@ from carrier.messaging.actor import MessageActor
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import message_of
 from carrier.messaging.envelope import Envelope, decode, now_ms
-from carrier.messaging.errors import EnvelopeError, UnknownMessageType
+from carrier.messaging.errors import EnvelopeError, UnknownMessageType, describe
 from carrier.messaging.failure import ATTEMPTS_LIMIT, FAILED_QUEUE, Failure, refusal
 from carrier.messaging.outcome import Again, Back, Done, Failed
 from carrier.messaging.outgoing import Outgoing, outgoing, refused
@@ -140,7 +140,7 @@ class Consumer(dramatiq.Consumer):
 
 def _refusal(error: EnvelopeError | UnknownMessageType | ValidationError, queue: str) -> Failure:
     if isinstance(error, ValidationError):
-        return refusal(EnvelopeError(_clauses(error)), reason="payload refused", queue=queue)
+        return refusal(EnvelopeError(describe(error, "payload")), reason="payload refused", queue=queue)
     return refusal(error, reason="unreadable" if isinstance(error, EnvelopeError) else "unknown type", queue=queue)
 
 
@@ -153,12 +153,3 @@ def _next_attempt(envelope: Envelope, delay: int, record: dict[str, Any]) -> Env
 def _failed(envelope: Envelope, failure: Failure) -> Envelope:
     meta = {name: value for name, value in envelope.meta.items() if name != "attempts"}
     return replace(envelope, meta={**meta, "failure": failure.fields()})
-
-
-def _clauses(error: ValidationError) -> str:
-    """What is wrong, a clause a problem, without the values: they may be secret."""
-    clauses = []
-    for problem in error.errors(include_input=False, include_url=False, include_context=False)[:10]:
-        place = ".".join(str(part) for part in problem["loc"])
-        clauses.append(f"payload{'.' + place if place else ''}: {problem['msg']}")
-    return "; ".join(clauses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dramatiq.errors import ConnectionClosed
+from pydantic import ValidationError
 
 
 class CarrierError(Exception):
@@ -51,3 +52,16 @@ class BrokerUnavailable(CarrierError, ConnectionClosed):
 
 class TopologyMismatch(CarrierError):
     """A queue exists with other arguments than Carrier's. The text names the queue and the difference."""
+
+
+def describe(error: ValidationError, where: str = "") -> str:
+    """What is wrong, a clause a problem, without the values: they may be secret.
+
+    Parameters:
+        where: what the model was made from, as in "payload".
+    """
+    clauses = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False)[:10]:
+        place = ".".join([*([where] if where else []), *map(str, problem["loc"])])
+        clauses.append(f"{place}: {problem['msg']}")
+    return "; ".join(clauses)

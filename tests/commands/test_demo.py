@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.commands.conftest import Run
 from tests.contract.backend import Rabbitmq
+from tests.programs import Run
 from tests.servers.rabbitmq import RabbitmqServer
 
 

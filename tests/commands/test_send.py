@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.conftest import Run, Start
+from tests.programs import Run, Start
 from tests.waiting import wait_until
 
 FOUR_LINES = """

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from tests.commands.conftest import Run, Start
+from tests.programs import Run, Start
 from tests.servers.process import Process
 from tests.waiting import wait_until
 

@@ -140,11 +140,6 @@ class EmbeddedBroker(Broker):
         with self.database.transaction(self.database.taking) as connection:
             connection.execute("DELETE FROM messages WHERE queue = ? AND owner = 0", (queue_name,))
 
-    def flush_all(self) -> None:
-        """Drop all that waits in any declared queue."""
-        for queue_name in self.queues:
-            self.flush(queue_name)
-
     def join(self, queue_name: str, *, timeout: int | None = None) -> None:
         """Wait until nothing of a queue waits, is delayed or is being handled.
 

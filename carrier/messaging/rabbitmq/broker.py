@@ -159,7 +159,7 @@ class RabbitmqBroker(Broker):
                 if not waiting:
                     return
                 why = f"{waiting[0].error}{f' ({publisher.trouble})' if publisher.trouble else ''}"
-                if any(each.unroutable for each in waiting) or "404" in why or "NOT_FOUND" in why:
+                if any(each.unroutable for each in waiting):
                     self.forget()
             left = until - time.monotonic()
             if left <= 0 or self._ended.wait(min(pause * random.uniform(0.5, 1), left)):  # noqa: S311  (not a secret)
@@ -187,11 +187,6 @@ class RabbitmqBroker(Broker):
             connection.channel().queue_purge(queue_name)
         finally:
             connection.close()
-
-    def flush_all(self) -> None:
-        """Drop all that waits in any declared queue; what is delayed stays."""
-        for queue_name in self.queues:
-            self.flush(queue_name)
 
     def join(self, queue_name: str, *, timeout: int | None = None) -> None:
         """Wait until a queue is empty, nothing of it is being handled here, and nothing is delayed.

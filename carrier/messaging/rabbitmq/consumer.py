@@ -97,13 +97,11 @@ class RabbitmqConsumer(Consumer):
     def _give_back_received(self) -> None:
         if not self._cancelled:
             self._cancelled = True
-            for method, _, body in self._channel.basic_cancel(self._tag) or ():
-                self._received.append((method.delivery_tag, body))
-        if self._received:
-            while self._received:
-                tag, _ = self._received.popleft()
-                self._beyond.add(tag)
-                self._channel.basic_nack(tag, requeue=True)
+            self._channel.basic_cancel(self._tag)  # pika gives back what it has not dispatched yet
+        while self._received:
+            tag, _ = self._received.popleft()
+            self._beyond.add(tag)
+            self._channel.basic_nack(tag, requeue=True)
 
     def _flush(self) -> None:
         """Write what was settled.

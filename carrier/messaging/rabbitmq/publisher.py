@@ -17,7 +17,7 @@ from typing import Any
 
 import pika
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByClient
+from pika.exceptions import ChannelClosed, ChannelClosedByClient
 
 from carrier.messaging.rabbitmq.connection import Nodes, explain
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two tries to connect: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: AMQP's reply code for something that does not exist.
+_NOT_FOUND = 404
 #: Messages that are written in one go, before the socket is read again.
 _BURST = 200
 
@@ -38,7 +40,7 @@ class Publication:
     body: bytes
     properties: pika.BasicProperties
     error: str | None = "it was not confirmed"
-    #: The broker had no queue for it.
+    #: The broker had no queue or no exchange for it.
     unroutable: bool = False
 
 
@@ -177,6 +179,8 @@ class Publisher:
             return
         self._channel = None
         self.trouble = explain(reason)
+        # An exchange that is gone closes the channel (AMQP 0-9-1, basic.publish); a queue that is gone does not.
+        self._fail_unconfirmed(unroutable=isinstance(reason, ChannelClosed) and reason.reply_code == _NOT_FOUND)
         if channel.connection.is_open:
             channel.connection.close()
 
@@ -253,8 +257,9 @@ class Publisher:
         if self._refused and not self._unconfirmed and self._waiting:
             self._write()
 
-    def _fail_unconfirmed(self) -> None:
+    def _fail_unconfirmed(self, *, unroutable: bool = False) -> None:
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
         self._returned.clear()
         for batch, publication in unconfirmed.values():
+            publication.unroutable = unroutable
             batch.settle(publication, f"the connection was lost: {self.trouble}")
