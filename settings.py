@@ -132,6 +132,7 @@ class Settings(BaseSettings):
     rabbitmq_username: str = "guest"
     rabbitmq_password: SecretStr = SecretStr("guest")
     rabbitmq_vhost: str = "/"
+    rabbitmq_management_url: SecretStr | None = None
     queue_type: Literal["auto", "quorum", "classic"] = "auto"
     #: Seconds that a send keeps trying before it raises PublishError.
     publish_timeout: float = Field(default=30.0, gt=0, le=3600)
@@ -207,6 +208,10 @@ class Settings(BaseSettings):
             if not url.startswith(("amqp://", "amqps://")):
                 name = "RABBITMQ_URL" if self.rabbitmq_url else "CLOUDAMQP_URL"
                 raise ValueError(f"{name}: each URL must start with amqp:// or amqps://")
+        if self.rabbitmq_management_url is not None:
+            parts = urlsplit(self.rabbitmq_management_url.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("RABBITMQ_MANAGEMENT_URL: must be as http://user:password@host:15672")
         if not self.store_url.startswith("sqlite:///"):
             raise ValueError("DATABASE_URL: must start with sqlite:///, as in sqlite:////var/lib/carrier/carrier.db")
         if self.smtp_url is not None and urlsplit(self.smtp_url.get_secret_value()).scheme not in ("smtp", "smtps"):

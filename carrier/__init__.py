@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from carrier.connect import connect
     from carrier.messaging.actor import actor
-    from carrier.messaging.connect import connect
     from carrier.messaging.errors import PermanentError, PublishError, UnknownMessageType
     from carrier.messaging.service import messages
 
@@ -18,7 +18,7 @@ __all__ = ["PermanentError", "PublishError", "UnknownMessageType", "actor", "con
 
 _PLACES = {
     "actor": "carrier.messaging.actor",
-    "connect": "carrier.messaging.connect",
+    "connect": "carrier.connect",
     "messages": "carrier.messaging.service",
     "PermanentError": "carrier.messaging.errors",
     "PublishError": "carrier.messaging.errors",

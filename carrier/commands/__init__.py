@@ -15,10 +15,13 @@ import click
 COMMANDS = {
     "demo": "carrier.commands.demo",
     "send": "carrier.commands.send",
+    "status": "carrier.commands.status",
+    "failed": "carrier.commands.failed",
     "worker": "carrier.commands.worker",
     "scheduler": "scheduler.command",
     "supervise": "carrier.commands.supervise",
     "check": "carrier.commands.check",
+    "schema": "carrier.commands.schema",
 }
 
 

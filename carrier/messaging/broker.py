@@ -35,8 +35,10 @@ from carrier.messaging.encoder import envelope_of
 from carrier.messaging.ending import Ending
 from carrier.messaging.envelope import Envelope
 from carrier.messaging.errors import UnknownMessageType
-from carrier.messaging.failure import Failure
+from carrier.messaging.failure import FAILED_QUEUE, Failure
+from carrier.messaging.figures import Figures
 from carrier.messaging.outgoing import Outgoing, outgoing
+from carrier.messaging.walk import Walk
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,26 @@ class Broker(dramatiq.Broker):
         Raises:
             BrokerUnavailable: the broker cannot be reached.
         """
+
+    @abstractmethod
+    def walk(self, queue_name: str) -> Walk:
+        """Go through the messages of a queue where they lie.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached, or somebody else goes through the queue for a minute.
+        """
+
+    @abstractmethod
+    def figures(self) -> Figures:
+        """What the broker says of its queues and workers now.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached.
+        """
+
+    def looked_at(self) -> list[str]:
+        """The queues that people look at: the declared ones, and failed_queue last."""
+        return [*sorted(self.queues - {FAILED_QUEUE}), FAILED_QUEUE]
 
     # Declaring
 

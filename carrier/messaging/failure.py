@@ -10,7 +10,10 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from carrier.messaging.envelope import Envelope, timestamp
+from carrier.messaging.errors import describe
 
 FAILED_QUEUE = "failed_queue"
 #: The AMQP header (embedded: the column) that holds the failure of a message that never reached a handler.
@@ -104,7 +107,8 @@ def _name(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        text = str(error)
+        # What pydantic says of a value repeats it.
+        text = describe(error) if isinstance(error, ValidationError) else str(error)
     except Exception as broken:  # noqa: BLE001  (anybody's __str__ runs here)
         text = f"(its text cannot be had: {type(broken).__name__})"
     return text.encode("utf-8", "replace").decode()[:TEXT_LIMIT]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +21,14 @@ from carrier.messaging.embedded import lease, schema
 from carrier.messaging.embedded.consumer import EmbeddedConsumer
 from carrier.messaging.embedded.database import Database
 from carrier.messaging.embedded.ledger import Ledger
+from carrier.messaging.embedded.walk import EmbeddedWalk
 from carrier.messaging.envelope import now_ms
-from carrier.messaging.errors import PublishError
+from carrier.messaging.errors import BrokerUnavailable, PublishError
 from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.figures import Figures, QueueFigures
 from carrier.messaging.outgoing import Outgoing
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two tries to store while the file cannot be written.
 _PAUSE = 0.1
@@ -31,11 +36,12 @@ _PAUSE = 0.1
 
 @dataclass
 class _Open:
-    """What belongs to one process: it is made anew after a fork."""
+    """What belongs to one process: it is made anew after a fork. Who only sends has no lease."""
 
     database: Database
-    lease: lease.Lease
+    lease: lease.Lease | None = None
     ledgers: dict[str, Ledger] = field(default_factory=dict)
+    consumers: set[EmbeddedConsumer] = field(default_factory=set)
 
 
 class EmbeddedBroker(Broker):
@@ -60,9 +66,30 @@ class EmbeddedBroker(Broker):
     def _opened(self) -> _Open:
         with self._opening:
             if self._open is None:
-                database = Database(self.folder / "queue.db")
-                self._open = _Open(database, lease.Lease(self.leases))
+                self._open = _Open(Database(self.folder / "queue.db"))
             return self._open
+
+    def _lease(self) -> lease.Lease:
+        opened = self._opened()
+        with self._opening:
+            if opened.lease is not None:
+                return opened.lease
+            try:
+                opened.lease = own = lease.Lease(self.leases)
+            except OSError as error:
+                raise BrokerUnavailable(
+                    f"{self.leases}: cannot be used: {error.strerror}; look at CARRIER_HOME"
+                ) from None
+        for owner in lease.dead(self.leases):
+            self.release(owner)
+        return own
+
+    def release(self, owner: int) -> int:
+        """Hand out again what a dead process had leased; returns how many."""
+        with self.database.transaction(self.database.taking) as connection:
+            released = connection.execute(schema.RELEASE_ALL_OF, (owner,)).rowcount
+        lease.remove(self.leases, owner)
+        return released
 
     @property
     def leases(self) -> Path:
@@ -81,7 +108,7 @@ class EmbeddedBroker(Broker):
     @property
     def owner(self) -> int:
         """The number under which this process leases messages."""
-        return self._opened().lease.owner
+        return self._lease().owner
 
     def ledger(self, queue_name: str) -> Ledger:
         """What this process holds of a queue."""
@@ -92,16 +119,18 @@ class EmbeddedBroker(Broker):
         with self._opening:
             opened, self._open = self._open, None
         if opened is not None:
-            with opened.database.transaction(opened.database.taking) as connection:
-                connection.execute(schema.RELEASE_ALL_OF, (opened.lease.owner,))
+            if opened.lease is not None:
+                with opened.database.transaction(opened.database.taking) as connection:
+                    connection.execute(schema.RELEASE_ALL_OF, (opened.lease.owner,))
+                opened.lease.end()
             opened.database.close()
-            opened.lease.end()
 
     def _after_fork(self) -> None:
         # The parent's connections must not be used here, nor closed (sqlite.org/howtocorrupt.html, section 2.6).
         if self._open is not None:
             _of_the_parent.append(self._open)
-            self._open.lease.abandon()
+            if self._open.lease is not None:
+                self._open.lease.abandon()
         self._open = None
         self._opening = threading.Lock()
 
@@ -127,7 +156,44 @@ class EmbeddedBroker(Broker):
         self._known(queue_name)
         return EmbeddedConsumer(self, queue_name, prefetch, timeout)
 
+    def began(self, consumer: EmbeddedConsumer) -> None:
+        """Write down, for people, that this process takes from a queue."""
+        self._note_consumers(lambda consumers: consumers.add(consumer))
+
+    def ended(self, consumer: EmbeddedConsumer) -> None:
+        """Write down that it does no more."""
+        if self._open is not None:  # a broker that was closed before has nothing to write
+            self._note_consumers(lambda consumers: consumers.discard(consumer))
+
+    def _note_consumers(self, change: Callable[[set[EmbeddedConsumer]], None]) -> None:
+        opened, own = self._opened(), self._lease()
+        with self._opening:
+            change(opened.consumers)
+            try:
+                own.note({each.queue_name for each in opened.consumers})
+            except OSError as error:
+                logger.warning("carrier status will not show this worker: %s", error)
+
     # Looking, and what tests need
+
+    def walk(self, queue_name: str) -> EmbeddedWalk:
+        """See :meth:`Broker.walk`."""
+        return EmbeddedWalk(self, queue_name)
+
+    def figures(self) -> Figures:
+        """See :meth:`Broker.figures`. Rates are not measured here."""
+        try:
+            counts = self.counts()
+        except sqlite3.Error as error:
+            raise BrokerUnavailable(f"{self.folder / 'queue.db'}: cannot be read: {error}") from None
+        workers = lease.workers(self.leases)
+        nothing = {"ready": 0, "unacked": 0, "delayed": 0}
+        queues = [
+            QueueFigures(name, **counts.get(name, nothing), consumers=sum(name in each.queues for each in workers))
+            for name in self.looked_at()
+        ]
+        delayed = sum(each.delayed or 0 for each in queues)
+        return Figures({"kind": "embedded", "file": str(self.folder / "queue.db"), "delayed": delayed}, queues, workers)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Of each queue that has messages: how many are ready, unacked (leased) and delayed."""

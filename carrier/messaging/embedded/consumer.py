@@ -47,6 +47,7 @@ class EmbeddedConsumer(Consumer):
             self._reader = self._database.reader()
         except sqlite3.Error as error:
             raise ConnectionClosed(f"{self._database.path}: {error}") from None
+        broker.began(self)
 
     # The consumer thread
 
@@ -140,12 +141,12 @@ class EmbeddedConsumer(Consumer):
             return
         self._reaped = now
         for (owner,) in self._reader.execute(schema.OWNERS).fetchall():
-            if owner != self._owner and lease.is_dead(self.broker.leases, owner):
-                with self._database.transaction(self._database.taking) as connection:
-                    released = connection.execute(schema.RELEASE_ALL_OF, (owner,)).rowcount
-                lease.remove(self.broker.leases, owner)
-                if released:
-                    logger.info("%d messages of a worker that died are handed out again", released)
+            if (
+                owner != self._owner
+                and lease.is_dead(self.broker.leases, owner)
+                and (released := self.broker.release(owner))
+            ):
+                logger.info("%d messages of a worker that died are handed out again", released)
 
     # Any thread
 
@@ -169,6 +170,7 @@ class EmbeddedConsumer(Consumer):
     def close(self) -> None:
         """Carry out what was settled, and give back what was taken and not handed on."""
         self._stopped = True
+        self.broker.ended(self)
         try:
             self._transact()
         except sqlite3.Error as error:

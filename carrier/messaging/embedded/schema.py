@@ -47,3 +47,10 @@ OWNERS = "SELECT DISTINCT owner FROM messages WHERE owner > 0"
 COUNTS = """
 SELECT queue, sum(owner = 0 AND due = 0), sum(owner > 0), sum(due > 0) FROM messages GROUP BY queue
 """
+
+EXTENT = "SELECT count(*), ifnull(max(seq), 0) FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
+LOOK = """
+SELECT seq, body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 0 AND seq > ? AND seq <= ?
+ORDER BY seq LIMIT ?
+"""
+REMOVE = "DELETE FROM messages WHERE seq = ? AND queue = ? AND owner = 0"

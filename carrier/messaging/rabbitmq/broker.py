@@ -21,11 +21,15 @@ from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import decode
 from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
+from carrier.messaging.figures import Figures
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.connection import Nodes, explain
 from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
+from carrier.messaging.rabbitmq.figures import figures
+from carrier.messaging.rabbitmq.management import Management
 from carrier.messaging.rabbitmq.publisher import Publication, Publisher
+from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ class RabbitmqBroker(Broker):
         urls: the nodes of one cluster.
         queue_type: "auto", "quorum" or "classic".
         publish_timeout: seconds that a send keeps trying.
+        management_url: the management API, for the figures that AMQP does not tell.
     """
 
     def __init__(
@@ -50,12 +55,14 @@ class RabbitmqBroker(Broker):
         *,
         queue_type: str = "auto",
         publish_timeout: float = 30.0,
+        management_url: str | None = None,
         middleware: list[Middleware] | None = None,
     ) -> None:
         super().__init__(middleware)
         self.nodes = Nodes(urls)
         self._queue_type = queue_type
         self._publish_timeout = publish_timeout
+        self._management_url = management_url
         self._reset()
         _brokers.add(self)
 
@@ -177,7 +184,20 @@ class RabbitmqBroker(Broker):
             raise BrokerUnavailable(str(error)) from None
         return RabbitmqConsumer(self, queue_name, prefetch, timeout)
 
-    # What tests need
+    # Looking, and what tests need
+
+    def walk(self, queue_name: str) -> RabbitmqWalk:
+        """See :meth:`Broker.walk`."""
+        return RabbitmqWalk(self, queue_name)
+
+    def figures(self) -> Figures:
+        """See :meth:`Broker.figures`. Rates, workers and what is unacknowledged come from the management API."""
+        management = None
+        if self._management_url is not None:
+            first = self.nodes.parameters[0]
+            user = first.credentials.username, first.credentials.password
+            management = Management(self._management_url, first.virtual_host, user)
+        return figures(self.nodes, self.looked_at(), management)
 
     def flush(self, queue_name: str) -> None:
         """Drop all that waits in a queue; what is delayed stays."""

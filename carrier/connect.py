@@ -1,4 +1,4 @@
-"""From settings to a broker."""
+"""From settings to a broker, and to what watches over it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from settings import get_settings
 def connect(url: str | None = None, *, middleware: list[Middleware] | None = None) -> Broker:
     """The broker of the settings, or of an AMQP URL; nothing is connected before the first use.
 
-    ``dramatiq.set_broker(carrier.connect())`` is all that an application changes to move over.
+    ``dramatiq.set_broker(carrier.connect())`` is all that an application changes to move over. With SENTRY_DSN set,
+    Sentry is started, and told of each message that finally fails.
 
     Parameters:
         url: ``amqp://`` or ``amqps://``; several, with commas between them, are one cluster.
@@ -20,6 +21,19 @@ def connect(url: str | None = None, *, middleware: list[Middleware] | None = Non
     Raises:
         SettingsError: a setting is wrong.
     """
+    dsn = get_settings().sentry_dsn
+    if dsn is None:
+        return _broker(url, middleware)
+    from carrier.monitor import sentry
+
+    # Before the broker: where the application has Sentry's own Dramatiq integration, it patches what is made after it.
+    sentry.start(dsn.get_secret_value())
+    broker = _broker(url, middleware)
+    sentry.watch(broker)
+    return broker
+
+
+def _broker(url: str | None, middleware: list[Middleware] | None) -> Broker:
     settings = get_settings()
     urls = tuple(each.strip() for each in url.split(",")) if url else settings.broker_urls
     if not urls:
@@ -28,6 +42,11 @@ def connect(url: str | None = None, *, middleware: list[Middleware] | None = Non
         return EmbeddedBroker(settings.home, publish_timeout=settings.publish_timeout, middleware=middleware)
     from carrier.messaging.rabbitmq.broker import RabbitmqBroker
 
+    management = settings.rabbitmq_management_url
     return RabbitmqBroker(
-        urls, queue_type=settings.queue_type, publish_timeout=settings.publish_timeout, middleware=middleware
+        urls,
+        queue_type=settings.queue_type,
+        publish_timeout=settings.publish_timeout,
+        management_url=management.get_secret_value() if management and not url else None,
+        middleware=middleware,
     )

@@ -1,0 +1,137 @@
+"""A walk through a queue of RabbitMQ: its messages are taken unacknowledged, and what stays goes back when the
+connection ends, however that happens.
+
+A channel holds 2,000 of them, and there is a new channel for each 2,000 more: with a larger prefetch quorum queues
+misbehave, with none they stop at 2,000. Two walkers would split the queue between them and each see half of it, so one
+waits for the other; an exclusive queue is the lock, which goes with the connection of its owner
+(https://www.rabbitmq.com/docs/queues#exclusive-queues).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from carrier.messaging.errors import BrokerUnavailable
+from carrier.messaging.failure import FAILURE_HEADER
+from carrier.messaging.rabbitmq.connection import explain
+from carrier.messaging.walk import Decision, Stored, Walk
+
+if TYPE_CHECKING:
+    from carrier.messaging.rabbitmq.broker import RabbitmqBroker
+
+LOCK = "carrier.failed.lock"
+_PREFETCH = 2_000
+#: Seconds to wait for another walker, and between two tries.
+_TURN, _PAUSE = 60.0, 0.1
+#: Seconds without a message after which the queue is asked whether it is empty: a quorum queue may take one to begin.
+_QUIET = 0.2
+_RESOURCE_LOCKED, _NOT_FOUND = 405, 404
+
+
+class RabbitmqWalk(Walk):
+    """The receipt of a message is its channel and its tag there."""
+
+    def __init__(self, broker: RabbitmqBroker, queue_name: str) -> None:
+        super().__init__()
+        self._broker = broker
+        self._queue = queue_name
+        self._received: deque[Stored] = deque()
+        self._room = 0  # what the newest channel still takes
+        self._connection = broker.nodes.connect(f"walk {queue_name}")
+        try:
+            self._lock()
+            self._control = self._connection.channel()
+            self.total = self._ready()
+        except AMQPError as error:
+            self._close()
+            raise self._unavailable(error) from None
+        except BaseException:
+            self._close()
+            raise
+
+    def _lock(self) -> None:
+        until = time.monotonic() + _TURN
+        while True:
+            channel = self._connection.channel()
+            try:
+                channel.queue_declare(LOCK, exclusive=True)
+            except ChannelClosedByBroker as error:
+                if error.reply_code != _RESOURCE_LOCKED:
+                    raise
+                if time.monotonic() >= until:
+                    raise BrokerUnavailable(
+                        f"somebody else is going through {self._queue}; try again when that is over"
+                    ) from None
+                self._connection.sleep(_PAUSE)
+            else:
+                return
+
+    def _ready(self) -> int:
+        """How many are in the queue and not handed out; none where there is no such queue."""
+        try:
+            count: int = self._control.queue_declare(self._queue, passive=True).method.message_count
+        except ChannelClosedByBroker as error:
+            if error.reply_code != _NOT_FOUND:
+                raise
+            self._control = self._connection.channel()
+            return 0
+        return count
+
+    def __iter__(self) -> Iterator[Stored]:
+        # What is sent on may fail and be here again before the walk is over: it sees what there was at its start.
+        for _ in range(self.total):
+            try:
+                stored = self._next()
+            except AMQPError as error:
+                raise self._unavailable(error) from None
+            if stored is None:
+                return
+            yield stored
+
+    def _next(self) -> Stored | None:
+        quiet_since = time.monotonic()
+        while not self._received:
+            if self._room == 0:
+                self._consume()
+            self._connection.process_data_events(time_limit=_QUIET)
+            if self._received or time.monotonic() - quiet_since < _QUIET:
+                continue
+            if self._ready() == 0 and not self._received:
+                return None
+            quiet_since = time.monotonic()
+        return self._received.popleft()
+
+    def _consume(self) -> None:
+        channel = self._connection.channel()
+        channel.basic_qos(prefetch_count=_PREFETCH)
+        channel.basic_consume(self._queue, self._on_message)
+        self._room = _PREFETCH
+
+    def _on_message(self, channel: BlockingChannel, method: Any, properties: Any, body: bytes) -> None:
+        self._room = max(0, self._room - 1)
+        failure = (properties.headers or {}).get(FAILURE_HEADER)
+        stored = Stored(body, failure if isinstance(failure, str) else None, (channel, method.delivery_tag))
+        self._received.append(stored)
+
+    def _carry_out(self, decided: Sequence[Decision]) -> int:
+        self._broker.store([each.outgoing for each in decided if each.outgoing is not None])
+        try:
+            for each in decided:
+                channel, tag = each.stored.receipt
+                channel.basic_ack(tag)
+        except AMQPError as error:
+            raise self._unavailable(error) from None
+        return len(decided)
+
+    def _unavailable(self, error: AMQPError) -> BrokerUnavailable:
+        return BrokerUnavailable(f"RabbitMQ at {self._broker.nodes} cannot be used: {explain(error)}")
+
+    def _close(self) -> None:
+        if self._connection.is_open:
+            self._connection.close()

@@ -1,0 +1,103 @@
+"""Looking at messages where they lie, one after the other, and mending them there.
+
+Nothing is taken out of the queue to be looked at: what a walk neither discards nor sends on is still there when it is
+over, or when its process is killed in the middle. What is sent on is stored first and removed after that, so that a
+kill in between leaves two of it, never none.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from carrier.messaging.outgoing import Outgoing
+
+#: Decisions that are gathered before they are carried out: at most so many messages are doubled by a kill.
+WINDOW = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as it lies in a queue.
+
+    Attributes:
+        failure: JSON beside bytes that never reached a handler.
+        receipt: what the walk needs to remove it.
+    """
+
+    body: bytes
+    failure: str | None
+    receipt: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A message that goes, and what takes its place."""
+
+    stored: Stored
+    outgoing: Outgoing | None
+
+
+class Walk(ABC):
+    """``with broker.walk(queue) as walk: for stored in walk: …``; one process walks through a queue at a time.
+
+    Attributes:
+        total: how many messages there were at its start.
+        done: how many of those that were decided on are gone from the queue.
+    """
+
+    total: int = 0
+
+    def __init__(self) -> None:
+        self.done = 0
+        self._decided: list[Decision] = []
+
+    def discard(self, stored: Stored) -> None:
+        """Remove it, for good."""
+        self._decide(Decision(stored, None))
+
+    def send(self, stored: Stored, outgoing: Outgoing) -> None:
+        """Store ``outgoing``, then remove ``stored``.
+
+        Raises:
+            PublishError: it could not be stored; nothing of what was gathered is removed.
+        """
+        self._decide(Decision(stored, outgoing))
+
+    def _decide(self, decision: Decision) -> None:
+        self._decided.append(decision)
+        if len(self._decided) >= WINDOW:
+            self._carry_out_all()
+
+    def _carry_out_all(self) -> None:
+        decided, self._decided = self._decided, []
+        if decided:
+            self.done += self._carry_out(decided)
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Stored]:
+        """Each message once, in the order of the queue."""
+
+    @abstractmethod
+    def _carry_out(self, decided: Sequence[Decision]) -> int:
+        """Do it; returns how many were still there to be removed."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Leave everything else as it was."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # Ctrl-C ends a walk between two messages: what was decided before it holds.
+            if error is None or isinstance(error, KeyboardInterrupt):
+                self._carry_out_all()
+        finally:
+            self._close()
