@@ -212,6 +212,10 @@ class Settings(BaseSettings):
             parts = urlsplit(self.rabbitmq_management_url.get_secret_value())
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError("RABBITMQ_MANAGEMENT_URL: must be as http://user:password@host:15672")
+        if self.sentry_dsn is not None:
+            parts = urlsplit(self.sentry_dsn.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.username or not parts.hostname:
+                raise ValueError("SENTRY_DSN: must be as https://key@host/1; copy it from the project's settings")
         if not self.store_url.startswith("sqlite:///"):
             raise ValueError("DATABASE_URL: must start with sqlite:///, as in sqlite:////var/lib/carrier/carrier.db")
         if self.smtp_url is not None and urlsplit(self.smtp_url.get_secret_value()).scheme not in ("smtp", "smtps"):

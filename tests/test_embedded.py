@@ -162,3 +162,20 @@ def test_closing_gives_back_descriptors_and_leases(tmp_path: Path) -> None:
     assert not list((tmp_path / "leases").iterdir())
     assert broker.counts()["q"] == {"ready": 1, "unacked": 0, "delayed": 0}, "it opens again, and has what was taken"
     broker.close()
+
+
+def test_who_only_sends_leaves_no_lease_and_a_worker_removes_those_of_the_dead(tmp_path: Path) -> None:
+    sender = start_sender(tmp_path, 3)
+    sender.communicate(timeout=60)
+    leases = tmp_path / "leases"
+    assert not leases.exists()
+    leases.mkdir()
+    (leases / f"{5:016x}.lease").write_text("")
+    broker = EmbeddedBroker(tmp_path)
+    broker.declare_queue("q")
+    consumer = broker.consume("q", prefetch=1, timeout=1000)
+    assert next(consumer) is None, "no actor is declared here: it is refused"
+    assert [path.name for path in leases.iterdir()] == [f"{broker.owner:016x}.lease"]
+    consumer.close()
+    broker.close()
+    assert list(leases.iterdir()) == []

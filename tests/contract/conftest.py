@@ -71,12 +71,17 @@ def start_worker(backend: Backend, tmp_path: Path) -> Iterator[StartWorker]:
     """Starts ``dramatiq tests.contract.application``; what its handlers did is read by :func:`notes`."""
     started: list[Process] = []
 
-    def start(*options: str, processes: int = 1, threads: int = 4) -> Process:
+    def start(*options: str, processes: int = 1, threads: int = 4, **environment: str) -> Process:
         command = [sys.executable, "-m", "dramatiq", "tests.contract.application", "--path", str(ROOT)]
         process = Process(
             [*command, "-p", str(processes), "-t", str(threads), *options],
             log=tmp_path / f"worker-{len(started)}.log",
-            environment={"PATH": os.environ["PATH"], "NOTES": str(tmp_path / "notes"), **backend.environment},
+            environment={
+                "PATH": os.environ["PATH"],
+                "NOTES": str(tmp_path / "notes"),
+                **backend.environment,
+                **environment,
+            },
             cwd=tmp_path,
         )
         started.append(process)

@@ -1,0 +1,222 @@
+"""``carrier failed``, ``carrier status`` and ``carrier schema``, as people and programs call them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from carrier.messaging.envelope import from_fields
+from carrier.messaging.errors import EnvelopeError
+from tests.contract.backend import Rabbitmq
+from tests.programs import Run, Start
+from tests.servers.rabbitmq import RabbitmqServer
+from tests.waiting import wait_until
+
+#: Text that would take over a terminal.
+ESCAPE = "\x1b]0;owned\x07\x9b31m"
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def failures(
+    request: pytest.FixtureRequest, run: Run, start: Start, environment: dict[str, str], tmp_path: Path
+) -> Any:
+    """Three backups of a database that nobody has configured have failed; the worker has ended."""
+    if request.param == "rabbitmq":
+        node: RabbitmqServer = request.getfixturevalue("rabbitmq_node")
+        backend = Rabbitmq(node, tmp_path / "var")
+        environment.update(backend.environment)
+        request.addfinalizer(lambda: node.delete_vhost(backend.url))  # noqa: PT021
+    lines = [
+        {"id": f"id-2{ESCAPE}" if n == 2 else f"id-{n}", "type": "backup", "payload": {"database": "shop"}}
+        | {"max_attempts": 1, "delay": 0, "priority": 0, "created_at": "2026-11-23T10:00:00Z"}
+        for n in range(3)
+    ]
+    done = run("carrier", "send", "--envelope", "-", stdin="\n".join(map(json.dumps, lines)))
+    assert done.returncode == 0, done.stderr
+    worker = start("carrier", "worker")
+    wait_until(lambda: len(listed(run)) == 3, "all have failed", every=0.2)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(30) == 0, worker.output()
+
+
+def listed(run: Run) -> list[dict[str, Any]]:
+    done = run("carrier", "failed", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.usefixtures("failures")
+def test_a_failure_is_seen_mended_and_sent_back(run: Run, start: Start, tmp_path: Path) -> None:
+    first = next(each for each in listed(run) if each["id"] == "id-0")
+    assert set(first) == {"id", "type", "queue", "error", "message", "attempts", "failed_at", "fingerprint"}
+    assert (first["id"], first["type"], first["queue"], first["attempts"]) == ("id-0", "backup", "backup_queue", 1)
+    for_people = run("carrier", "failed", "list", "--limit", "2").stdout
+    assert "add [databases.shop]" in for_people
+    assert for_people.endswith("… and 1 more: --limit 3\n")
+    shown = run("carrier", "failed", "show", "id-0")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for text in ("permanent error", "attempt 1", "Traceback", '"database": "shop"'):
+        assert text in shown.stdout
+    (details,) = json.loads(run("carrier", "failed", "show", "id-0", "--json").stdout)
+    assert details["envelope"]["payload"] == {"database": "shop"}
+
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
+        database.execute("CREATE TABLE t (x)")
+    (tmp_path / "carrier.toml").write_text('[databases.shop]\nurl = "sqlite:///shop.db"\n')
+    done = run("carrier", "failed", "retry", "id-0", "--json")
+    assert json.loads(done.stdout) == {"counted": 1, "done": 1, "skipped": 0}
+    start("carrier", "worker")
+    wait_until(lambda: list((tmp_path / "var").glob("backups/*.zst")), "the backup is there")
+    assert len(listed(run)) == 2
+
+
+@pytest.mark.usefixtures("failures")
+def test_nothing_from_a_message_reaches_the_terminal_as_a_command(run: Run) -> None:
+    for words in (["list"], ["show", f"id-2{ESCAPE}"]):
+        done = run("carrier", "failed", *words)
+        assert done.returncode == 0
+        assert r"id-2\x1b]0;owned\x07\x9b31m" in done.stdout
+        assert not {"\x1b", "\x07", "\x9b"} & set(done.stdout)
+
+
+@pytest.mark.usefixtures("failures")
+def test_what_is_asked_for_is_done_and_what_is_not_there_is_named(run: Run) -> None:
+    done = run("carrier", "failed", "discard", "--all")
+    assert done.returncode == 130, "nobody was there to say yes"
+    assert "Throw away all failed messages (3)?" in done.stderr
+    done = run("carrier", "failed", "discard", "--all", stdin="n\n")
+    assert done.returncode == 130
+    done = run("carrier", "failed", "discard", "id-0", "nosuch")
+    assert (done.returncode, done.stdout) == (1, "1 of 1 thrown away.\n")
+    assert done.stderr == "carrier: ids that are not in failed_queue: 1\n"
+    assert len(listed(run)) == 2
+    status = run("carrier", "status")
+    assert (status.returncode, status.stderr) == (0, "")
+    assert "! 2 failed: carrier failed list" in status.stdout
+    done = run("carrier", "failed", "discard", "--all", stdin="y\n")
+    assert (done.returncode, done.stdout) == (0, "2 of 2 thrown away.\n")
+    assert run("carrier", "failed", "list").stdout == "Nothing has failed.\n"
+    for words in (["retry"], ["discard", "x", "--all"]):
+        assert run("carrier", "failed", *words).returncode == 2
+
+
+def test_status_as_json_has_the_shape_that_programs_rely_on(run: Run) -> None:
+    run("carrier", "send", "cleanup", "logs", "30", "--delay", "1h")
+    found = json.loads(run("carrier", "status", "--json").stdout)
+    assert set(found) == {"broker", "queues", "workers", "alarms"}
+    names = {"name", "ready", "unacked", "delayed", "consumers", "publish_rate", "ack_rate"}
+    assert all(set(each) == names for each in found["queues"])
+    assert {each["name"]: each["delayed"] for each in found["queues"]} == {
+        "email_queue": 0,
+        "backup_queue": 0,
+        "cleanup_queue": 1,
+        "notification_queue": 0,
+        "failed_queue": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "status", "text"),
+    [
+        (["status"], {"RABBITMQ_URL": "amqp://u:hunter2@127.0.0.1:9"}, 1, "connection refused"),
+        (["status"], {"RABBITMQ_MANAGEMENT_URL": "ftp://u:hunter2@h"}, 2, "RABBITMQ_MANAGEMENT_URL: must be"),
+        (["failed", "list"], {"RABBITMQ_URL": "amqp://u:hunter2@127.0.0.1:9"}, 1, "connection refused"),
+        (["failed", "show", "nosuch"], {}, 1, "no failed message has the id nosuch"),
+        (["failed", "list", "--limit", "0"], {}, 2, "--limit"),
+        (["schema", "nosuch"], {}, 1, "backup, cleanup, email, notification"),
+        (["status"], {"SENTRY_DSN": "hunter2"}, 2, "SENTRY_DSN: "),
+        (["status"], {"CARRIER_ACTORS": "nosuch"}, 1, "CARRIER_ACTORS"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    run: Run, words: list[str], environment: dict[str, str], status: int, text: str
+) -> None:
+    done = run("carrier", *words, **environment)
+    assert done.returncode == status, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_a_management_api_that_does_not_answer_is_named(
+    run: Run, rabbitmq_node: RabbitmqServer, tmp_path: Path
+) -> None:
+    backend = Rabbitmq(rabbitmq_node, tmp_path / "var")
+    port = rabbitmq_node.management
+    for url, text in (
+        ("http://127.0.0.1:9", "connection refused"),
+        (f"http://guest:hunter2@127.0.0.1:{port}", "user or password is wrong"),
+    ):
+        done = run("carrier", "status", RABBITMQ_MANAGEMENT_URL=url, **backend.environment)
+        assert done.returncode == 1
+        assert (
+            f"RABBITMQ_MANAGEMENT_URL: http://127.0.0.1:{url.rpartition(':')[2]} cannot be used: {text}" in done.stderr
+        )
+        assert "hunter2" not in done.stderr
+    run("carrier", "send", "cleanup", "logs", "30", **backend.environment)
+    done = run("carrier", "status", RABBITMQ_MANAGEMENT_URL=f"http://127.0.0.1:{port}/", **backend.environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "done/s" in done.stdout
+    assert "! cleanup_queue: 1 wait and nobody works on them" in done.stdout
+    rabbitmq_node.delete_vhost(backend.url)
+
+
+GOOD = {
+    "id": "1",
+    "type": "email",
+    "payload": {},
+    "max_attempts": 5,
+    "delay": 0.5,
+    "priority": 9,
+    "created_at": "2026-11-23T10:00:00.000Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({}, True),
+        ({"extra": 1, "meta": {}}, True),
+        ({"max_attempts": 0}, False),
+        ({"max_attempts": "5"}, False),
+        ({"delay": -1}, False),
+        ({"delay": 1e11}, False),
+        ({"priority": 10}, False),
+        ({"priority": 1.5}, False),
+        ({"id": ""}, False),
+        ({"type": None}, False),
+        ({"payload": []}, False),
+        ({"created_at": 5}, False),
+        ({"meta": 5}, False),
+    ],
+)
+def test_the_schema_of_the_envelope_says_what_the_worker_does(change: dict[str, Any], good: bool) -> None:
+    from carrier.monitor.schema import ENVELOPE
+
+    fields = {**GOOD, **change}
+    assert jsonschema.Draft202012Validator(ENVELOPE).is_valid(fields) is good
+    try:
+        from_fields(fields)
+    except EnvelopeError:
+        assert not good
+    else:
+        assert good
+
+
+def test_the_schemas_of_the_payloads(run: Run) -> None:
+    found = json.loads(run("carrier", "schema").stdout)
+    assert set(found["payloads"]) == {"email", "backup", "cleanup", "notification"}
+    for schema in [found["envelope"], *found["payloads"].values()]:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    email = jsonschema.Draft202012Validator(found["payloads"]["email"])
+    assert email.is_valid({"to": "a@example.com", "subject": "s", "body": "b", "from": "b@example.com"})
+    assert not email.is_valid({"to": "a@example.com", "subject": "s"})
+    assert json.loads(run("carrier", "schema", "email").stdout) == found["payloads"]["email"]

@@ -1,0 +1,198 @@
+"""Failed messages are looked at where they lie, sent back, or thrown away; whatever happens, none is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import threading
+
+import dramatiq
+import pytest
+from pydantic import BaseModel
+
+import carrier
+from carrier.messaging.broker import Broker
+from carrier.messaging.envelope import now_ms
+from carrier.messaging.errors import PermanentError
+from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.outgoing import Outgoing
+from carrier.messaging.walk import WINDOW
+from carrier.monitor import failed
+from tests.contract.backend import Backend, Rabbitmq
+from tests.contract.conftest import Working
+from tests.waiting import wait_until
+
+
+class Number(BaseModel):
+    """A payload."""
+
+    n: int
+
+
+def junk(number: int) -> Outgoing:
+    """Something unreadable from ``work_queue``, as it lies in failed_queue."""
+    failure = {"queue": "work_queue", "error": "EnvelopeError", "message": "no", "last_at": "then", "fingerprint": "f"}
+    return Outgoing(FAILED_QUEUE, "", "", f"junk {number}".encode(), failure=json.dumps(failure))
+
+
+def test_one_of_ten_is_sent_back_and_succeeds_with_a_fresh_count(
+    broker: Broker, backend: Backend, working: Working
+) -> None:
+    mended, done, tried = threading.Event(), [], []
+
+    @dramatiq.actor(broker=broker, queue_name="work_queue", max_attempts=2, min_backoff=10, max_backoff=20)
+    def fragile(n: int) -> None:
+        tried.append(n)
+        if not mended.is_set():
+            raise RuntimeError("not yet")
+        done.append(n)
+
+    sent = [fragile.send(n).message_id for n in range(10)]
+    with working():
+        wait_until(lambda: len(backend.failures()) == 10, "all ten have failed")
+        assert {each.attempts for each in failed.find(broker).messages} == {2}
+        one = failed.find(broker, {sent[3]}).messages[0]
+        assert (one.type, one.queue, one.error, one.message) == ("fragile", "work_queue", "RuntimeError", "not yet")
+        assert failed.retry(broker, {sent[3]}) == failed.Mended(counted=1, done=1)
+        wait_until(lambda: tried.count(3) == 4, "it is tried twice again")
+        wait_until(lambda: len(backend.failures()) == 10, "it has failed again")
+        assert failed.find(broker, {sent[3]}).messages[0].attempts == 2
+        mended.set()
+        failed.retry(broker, {sent[3]})
+        wait_until(lambda: done == [3], "it is done")
+    assert sorted(each.id for each in failed.find(broker).messages) == sorted(set(sent) - {sent[3]})
+
+
+def test_thirty_looks_lose_nothing(broker: Broker, backend: Backend) -> None:
+    broker.store([junk(n) for n in range(20)])
+    for _ in range(30):
+        assert len(failed.find(broker, limit=7).messages) == 7
+    wait_until(lambda: backend.ready(FAILED_QUEUE) == 20, "all are back")
+    assert sorted(backend.bodies(FAILED_QUEUE)) == sorted(f"junk {n}".encode() for n in range(20))
+    assert len(backend.failures()) == 20
+
+
+def test_an_empty_queue_has_nothing(broker: Broker) -> None:
+    assert failed.find(broker) == failed.Found([], 0)
+    assert failed.retry(broker) == failed.Mended()
+
+
+def test_what_no_handler_could_have_goes_back_byte_for_byte(broker: Broker, backend: Backend, working: Working) -> None:
+    handled = []
+
+    @carrier.actor("number", queue="work_queue", payload=Number)
+    def number(message: Number) -> None:
+        handled.append(message.n)
+
+    fields = {"id": "a", "type": "late", "max_attempts": 1, "delay": 0, "priority": 7, "created_at": "2026-11-23T10:00"}
+    unknown = json.dumps({**fields, "payload": {"n": 1}}, indent=3).encode()
+    refused = json.dumps({**fields, "id": "b", "type": "number", "payload": {"n": "x"}}).encode()
+    number.send(0)  # the queue is there now
+    with working():
+        wait_until(lambda: handled == [0], "it is handled")
+    bodies = {unknown, refused, b"\xff\x00not json"}
+    for body in bodies:
+        backend.put("work_queue", body)
+    with working():
+        wait_until(lambda: len(backend.failures()) == 3, "all are refused")
+    found = {each.failure["reason"]: each for each in failed.find(broker).messages}
+    assert found["unknown type"].id == "a"
+    assert found["payload refused"].id == "b"
+    assert found["unreadable"].id.startswith("raw-")
+    assert failed.retry(broker) == failed.Mended(counted=3, done=3)
+    assert set(backend.bodies("work_queue")) == bodies
+
+    @carrier.actor("late", queue="work_queue", payload=Number)
+    def late(message: Number) -> None:
+        handled.append(message.n + 100)
+
+    with working():
+        wait_until(lambda: handled == [0, 101], "the actor that was missing has handled it")
+        wait_until(lambda: len(backend.failures()) == 2, "the others have failed again")
+    assert failed.discard(broker, {found["unreadable"].id}) == failed.Mended(counted=1, done=1)
+    assert [each.id for each in failed.find(broker).messages] == ["b"]
+
+
+def test_what_nobody_here_works_on_stays_and_is_named(broker: Broker, backend: Backend) -> None:
+    broker.store([junk(1), Outgoing(FAILED_QUEUE, "", "", b"a stranger's")])
+    broker.declare_queue("other_queue")
+    mended = failed.retry(broker)
+    assert (mended.counted, mended.done) == (2, 0)
+    assert sorted(mended.kept.values()) == [
+        "no actor here works on its queue work_queue",
+        "nothing says which queue it came from",
+    ]
+    wait_until(lambda: backend.ready(FAILED_QUEUE) == 2, "both are back")
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["", "[]", "7", "{", '{"queue": 5, "attempts": "x", "error": [], "last_at": null}', '{"queue": "\\ud800"}'],
+)
+def test_a_record_that_makes_no_sense_is_shown_all_the_same(broker: Broker, record: str) -> None:
+    broker.store([Outgoing(FAILED_QUEUE, "", "", b"x", failure=record)])
+    (found,) = failed.find(broker).messages
+    assert json.dumps(found.details())
+    assert (found.attempts, found.type) == (0, "")
+
+
+def test_a_delayed_message_is_not_delayed_again(broker: Broker, backend: Backend, working: Working) -> None:
+    @dramatiq.actor(broker=broker, queue_name="work_queue", max_retries=0)
+    def fail() -> None:
+        raise PermanentError("no")
+
+    fail.send_with_options(delay=300)
+    with working():
+        wait_until(backend.failures, "it has failed")
+    failed.retry(broker)
+    (fields,) = backend.envelopes("work_queue")
+    assert fields["delay"] == 0.3
+    assert fields["meta"]["eta"] <= now_ms()
+    assert "failure" not in fields["meta"]
+    assert fields["meta"]["attempt"] == 1
+
+
+def test_thousands_are_sent_back_and_none_is_lost(broker: Broker, backend: Backend) -> None:
+    broker.declare_queue("work_queue")
+    broker.store([junk(n) for n in range(4_500)])
+    assert failed.retry(broker) == failed.Mended(counted=4_500, done=4_500)
+    assert backend.ready(FAILED_QUEUE) == 0
+    assert backend.ready("work_queue") == 4_500
+
+
+def discard_until(broker: Broker, number: int, error: BaseException) -> int:
+    """Discard so many, then raise; returns how many are gone."""
+    walking = broker.walk(FAILED_QUEUE)
+    with contextlib.suppress(type(error)), walking:
+        for stored in itertools.islice(walking, number):
+            walking.discard(stored)
+        raise error
+    return walking.done
+
+
+def test_a_walk_that_breaks_off_has_done_whole_windows_and_lost_nothing(broker: Broker, backend: Backend) -> None:
+    broker.store([junk(n) for n in range(WINDOW + 300)])
+    assert discard_until(broker, WINDOW + 100, RuntimeError("broken")) == WINDOW
+    wait_until(lambda: backend.ready(FAILED_QUEUE) == 300, "what was not decided on is back")
+
+
+def test_ctrl_c_does_what_was_decided_before_it(broker: Broker, backend: Backend) -> None:
+    broker.store([junk(n) for n in range(10)])
+    assert discard_until(broker, 4, KeyboardInterrupt()) == 4
+    wait_until(lambda: backend.ready(FAILED_QUEUE) == 6, "the others are back")
+
+
+def test_one_walker_waits_for_the_other(rabbitmq: Rabbitmq) -> None:
+    broker = rabbitmq.broker()
+    broker.store([junk(n) for n in range(10)])
+    totals: list[int] = []
+    with broker.walk(FAILED_QUEUE) as walking:
+        assert len(list(walking)) == 10
+        second = threading.Thread(target=lambda: totals.append(len(failed.find(broker).messages)))
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+    second.join(30)
+    assert totals == [10]
+    broker.close()
