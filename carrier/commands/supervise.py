@@ -1,11 +1,12 @@
 """``carrier supervise``: runs the other processes, and starts again what dies.
 
 For one machine without a service manager: ``bin/up`` uses it. It ends with its children: on SIGTERM they get the
-signal, and time to finish what they handle.
+signal, and time to finish what they handle; when it is killed, the kernel sends it to them (on Linux).
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import logging
 import os
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -29,6 +31,22 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _SOUND = 60.0
 #: Seconds that a process gets to end after SIGTERM.
 _PATIENCE = 40.0
+#: prctl(2): the signal that this process gets when its parent dies.
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent(parent: int) -> Callable[[], None] | None:
+    """What a child runs before its program: a supervisor that was killed must not leave a second scheduler behind."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return ask
 
 
 @dataclass
@@ -45,7 +63,12 @@ class _Child:
         with self.log.open("ab") as log:
             # In a group of its own: ctrl-C reaches us alone, and we tell each child once.
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                preexec_fn=_end_with_parent(os.getpid()),
             )
         self.started = time.monotonic()
         logger.info("%s runs as process %d", self.name, self.process.pid)

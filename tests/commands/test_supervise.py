@@ -42,3 +42,12 @@ def test_a_killed_worker_is_started_again_and_sigterm_ends_all(start: Start, run
     assert supervisor.wait(60) == 0, supervisor.output()
     assert not any(Path(f"/proc/{pid}").exists() for pid in last.values())
     assert "status" not in supervisor.output().partition("stopping")[2], "they ended by themselves"
+
+
+def test_a_killed_supervisor_takes_its_children_with_it(start: Start, run: Run) -> None:
+    supervisor = start("carrier", "supervise", "--processes", "1")
+    first = wait_until(lambda: len(found := children(supervisor.pid)) == 2 and found, "both run")
+    os.kill(supervisor.pid, signal.SIGKILL)
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in first.values()), "both have ended")
+    again = start("carrier", "supervise", "--processes", "1")
+    wait_until(lambda: len(children(again.pid)) == 2, "another one can start")
