@@ -28,14 +28,17 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     get_settings.cache_clear()
 
 
-#: The ports of the run's node, for the processes that run tests side by side.
+#: The ports of the run's node (AMQP, management), for the processes that run tests side by side. Set from outside they
+#: name a node that is there already, such as one of another version.
 _PORTS = "TEST_RABBITMQ_PORTS"
 _node = pytest.StashKey[rabbitmq.RabbitmqNode]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the node of this run, in the process that lives longest. It comes up while other tests run."""
-    if not hasattr(config, "workerinput") and not config.option.collectonly and rabbitmq.is_installed():
+    if _PORTS in os.environ:
+        return  # somebody else's node, or a process of a run that has one
+    if not config.option.collectonly and rabbitmq.is_installed():
         node = rabbitmq.RabbitmqNode(Path(tempfile.mkdtemp(prefix="carrier-rabbitmq-")))
         config.stash[_node] = node
         os.environ[_PORTS] = f"{node.amqp} {node.management}"
