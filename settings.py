@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -33,6 +34,7 @@ CARRIER_SETTINGS = True
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$")]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_YEAR = 366 * 86400
 
 
 class SettingsError(Exception):
@@ -40,8 +42,14 @@ class SettingsError(Exception):
 
 
 def _duration(text: str) -> str:
-    if re.fullmatch(r"[1-9][0-9]{0,8}[smhd]", text) is None:
-        raise ValueError("is not a duration; write 30s, 15m, 2h or 1d")
+    if re.fullmatch(r"[1-9][0-9]{0,8}[smhd]", text) is None or int(text[:-1]) * _SECONDS[text[-1]] > _YEAR:
+        raise ValueError("must be a duration of at most a year; write 30s, 15m, 2h or 1d")
+    return text
+
+
+def _module(text: str) -> str:
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise ValueError("must be a module's name, such as myapp.actors")
     return text
 
 
@@ -123,7 +131,7 @@ class Settings(BaseSettings):
     carrier_home: Path = Path("var")
     carrier_config: Path = Path("carrier.toml")
     #: The module that declares the actors, for the commands, the scheduler and ``messages``.
-    carrier_actors: str = "actors"
+    carrier_actors: Annotated[str, AfterValidator(_module)] = "actors"
 
     rabbitmq_url: SecretStr | None = None
     cloudamqp_url: SecretStr | None = None
@@ -142,7 +150,7 @@ class Settings(BaseSettings):
     email_from: str = "carrier@localhost"
     backup_root: Path | None = None
     sentry_dsn: SecretStr | None = None
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
 
     #: carrier.toml; the alias keeps a stray variable named CONFIG from being read as it.
     config: Config = Field(default=Config(), validation_alias="carrier_config_tables")
@@ -204,23 +212,31 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _urls_make_sense(self) -> Settings:
-        for url in self.broker_urls:
-            if not url.startswith(("amqp://", "amqps://")):
-                name = "RABBITMQ_URL" if self.rabbitmq_url else "CLOUDAMQP_URL"
-                raise ValueError(f"{name}: each URL must start with amqp:// or amqps://")
-        if self.rabbitmq_management_url is not None:
-            parts = urlsplit(self.rabbitmq_management_url.get_secret_value())
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("RABBITMQ_MANAGEMENT_URL: must be as http://user:password@host:15672")
-        if self.sentry_dsn is not None:
-            parts = urlsplit(self.sentry_dsn.get_secret_value())
-            if parts.scheme not in ("http", "https") or not parts.username or not parts.hostname:
-                raise ValueError("SENTRY_DSN: must be as https://key@host/1; copy it from the project's settings")
+        name = "RABBITMQ_URL" if self.rabbitmq_url else "CLOUDAMQP_URL"
+        if (self.rabbitmq_url or self.cloudamqp_url) and not self.broker_urls:
+            # Without a broker's URL messages would go into a file of this machine.
+            raise ValueError(f"{name}: there is no URL in it; unset it for the embedded broker")
+        if not all(url.startswith(("amqp://", "amqps://")) for url in self.broker_urls):
+            raise ValueError(f"{name}: each URL must start with amqp:// or amqps://")
+        _check_url(self, "rabbitmq_management_url", ("http", "https"), "http://user:password@host:15672")
+        _check_url(self, "smtp_url", ("smtp", "smtps"), "smtp://user:password@host:587")
+        _check_url(self, "sentry_dsn", ("http", "https"), "https://key@host/1; copy it from the project's settings")
         if not self.store_url.startswith("sqlite:///"):
             raise ValueError("DATABASE_URL: must start with sqlite:///, as in sqlite:////var/lib/carrier/carrier.db")
-        if self.smtp_url is not None and urlsplit(self.smtp_url.get_secret_value()).scheme not in ("smtp", "smtps"):
-            raise ValueError("SMTP_URL: must start with smtp:// or smtps://, as in smtp://user:password@host:587")
         return self
+
+
+def _check_url(settings: Settings, name: str, schemes: tuple[str, ...], example: str) -> None:
+    secret: SecretStr | None = getattr(settings, name)
+    if secret is None:
+        return
+    try:
+        parts = urlsplit(secret.get_secret_value())
+        good = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise ValueError(f"{name.upper()}: must be as {example}")
 
 
 def _problems(error: ValidationError, where: str) -> str:

@@ -16,9 +16,18 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def as_read(text: str) -> str:
+    """``text`` as a mail program reads it in a header: encoded words (RFC 2047) may hold anything, line breaks too."""
+    if "=?" not in text:
+        return text
+    from email.policy import SMTP
+
+    return str(SMTP.header_factory("Subject", text))
+
+
 def _line(text: str) -> str:
     text = text.strip()
-    if _BREAK.search(text):
+    if _BREAK.search(text) or _BREAK.search(as_read(text)):
         raise ValueError("must be one line, without control characters")
     return text
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from dramatiq.message import Message
 from pydantic import ValidationError
 
 from carrier.messaging.application import load
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError, describe
 from scheduler.trigger import trigger_of
-from settings import Schedule, SettingsError, get_settings
+from settings import Schedule, Settings, SettingsError, get_settings
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +53,9 @@ def add_jobs(scheduler: BackgroundScheduler, schedules: Mapping[str, Schedule], 
         SettingsError: a trigger, a type or a payload makes no sense; the text names file and table.
     """
     for name, schedule in schedules.items():
-        try:
-            trigger = trigger_of(schedule)
-            broker.message(schedule.message.type, schedule.message.payload)
-        except (ValueError, CarrierError, TypeError) as error:
-            text = describe(error, "message.payload") if isinstance(error, ValidationError) else str(error)
-            raise SettingsError(f"{where}: schedule.{name}: {text}") from None
         scheduler.add_job(
             send,
-            trigger,
+            checked(name, schedule, broker, where=where),
             args=(name, schedule, broker),
             id=name,
             coalesce=True,
@@ -67,14 +64,43 @@ def add_jobs(scheduler: BackgroundScheduler, schedules: Mapping[str, Schedule], 
         )
 
 
-def send(name: str, schedule: Schedule, broker: Broker) -> None:
-    """Send a schedule's message now."""
-    message = broker.message(
+def checked(name: str, schedule: Schedule, broker: Broker, *, where: str) -> BaseTrigger:
+    """The trigger of a schedule that can be sent.
+
+    Raises:
+        SettingsError: as :func:`add_jobs`.
+    """
+    try:
+        trigger = trigger_of(schedule)
+        broker.check(message_of(name, schedule, broker))
+    except (ValueError, CarrierError, TypeError) as error:
+        text = describe(error, "message.payload") if isinstance(error, ValidationError) else str(error)
+        raise SettingsError(f"{where}: schedule.{name}: {text}") from None
+    return trigger
+
+
+def problems(settings: Settings, broker: Broker) -> Iterator[str]:
+    """What is wrong with the schedules, for ``carrier check``."""
+    for name, schedule in settings.config.schedule.items():
+        try:
+            checked(name, schedule, broker, where=str(settings.carrier_config))
+        except SettingsError as error:
+            yield str(error)
+
+
+def message_of(name: str, schedule: Schedule, broker: Broker) -> Message[Any]:
+    """The message that a schedule sends."""
+    return broker.message(
         schedule.message.type,
         schedule.message.payload,
         broker_priority=schedule.priority,
         meta={"schedule": name},
     )
+
+
+def send(name: str, schedule: Schedule, broker: Broker) -> None:
+    """Send a schedule's message now."""
+    message = message_of(name, schedule, broker)
     try:
         broker.enqueue(message)
     except CarrierError as error:

@@ -44,6 +44,11 @@ def fires(made: Schedule, begin: str, count: int) -> list[str]:
         ("0 2 * * 1-3", ["Tue 24 02:00", "Wed 25 02:00", "Mon 30 02:00"]),
         ("0 2 * * 0-1", ["Sun 29 02:00", "Mon 30 02:00", "Sun 06 02:00"]),
         ("0 2 * * 5,6", ["Fri 27 02:00", "Sat 28 02:00", "Fri 04 02:00"]),
+        ("0 2 * * 1,0-3", ["Tue 24 02:00", "Wed 25 02:00", "Sun 29 02:00"]),
+        ("0 2 * * 0-6/2", ["Tue 24 02:00", "Thu 26 02:00", "Sat 28 02:00"]),
+        ("0 2 * * */3", ["Wed 25 02:00", "Sat 28 02:00", "Sun 29 02:00"]),
+        ("0 2 * * 6-7", ["Sat 28 02:00", "Sun 29 02:00", "Sat 05 02:00"]),
+        ("0 2 * * fri-sun", ["Fri 27 02:00", "Sat 28 02:00", "Sun 29 02:00"]),
         ("0 2 * * sat", ["Sat 28 02:00", "Sat 05 02:00", "Sat 12 02:00"]),
         ("*/20 9 1 * *", ["Tue 01 09:00", "Tue 01 09:20", "Tue 01 09:40"]),
     ],
@@ -84,6 +89,7 @@ def test_every_fires_at_multiples_of_the_period() -> None:
         {"every": "-1m"},
         {"every": "1.5h"},
         {"every": "soon"},
+        {"every": "999999999d"},
         {"cron": "* * * * *", "unknown": 1},
         {"cron": "* * * * *", "priority": 10},
     ],
@@ -101,6 +107,12 @@ def test_a_table_that_makes_no_sense_is_refused(fields: dict[str, object]) -> No
         {"cron": "61 * * * *"},
         {"cron": "0 2 * * 8"},
         {"cron": "0 2 1 * 1"},
+        {"cron": "0 0 31 2 *"},
+        {"cron": "0 2 * * 1#2"},
+        {"cron": "0 2 * * 3/2"},
+        {"cron": "0 2 * * 5-1"},
+        {"cron": "0 2 * * */0"},
+        {"cron": "* * * * *", "timezone": "Europe"},
         {"cron": "@daily"},
         {"cron": "* * * * *", "timezone": "Europe/Bärlin"},
         {"cron": "* * * * *", "timezone": "../etc/passwd"},
@@ -139,12 +151,18 @@ def test_the_process_sends_and_ends_cleanly(start: Start, tmp_path: Path) -> Non
         ('message = {type = "cleanup", payload = {type = "logs", days = -1}}\nevery = "1m"', "message.payload.days"),
         ('message = {type = "backup", payload = {database = "d"}}\ncron = "nonsense"', "schedule.x: cron"),
         ('message = {type = "backup", payload = {database = "d"}}', "schedule.x"),
+        (
+            'message = {type = "notification", payload = {user_id = "a", type = "inbox", title = "t", message = "m",'
+            ' data = {a = nan}}}\nevery = "1s"',
+            "schedule.x: message",
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_named_at_the_start(run: Run, tmp_path: Path, table: str, text: str) -> None:
     (tmp_path / "carrier.toml").write_text(f"[schedule.x]\n{table}\n")
-    done = run("carrier", "scheduler")
-    assert done.returncode == 2
-    assert text in done.stderr
-    assert "carrier.toml" in done.stderr
-    assert "Traceback" not in done.stderr
+    for command in ("scheduler", "check"):
+        done = run("carrier", command)
+        assert done.returncode == 2
+        assert text in done.stderr
+        assert "carrier.toml" in done.stderr
+        assert "Traceback" not in done.stderr

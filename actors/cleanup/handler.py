@@ -45,13 +45,8 @@ def clean_up(cleanup: Cleanup, settings: Settings) -> Tally:
     Raises:
         PermanentError: there is no such policy, or one of its roots must not be cleaned; nothing was deleted.
     """
-    policy = settings.cleanup_policies.get(cleanup.type)
-    if policy is None:
-        known = ", ".join(sorted(settings.cleanup_policies))
-        raise PermanentError(
-            f"unknown cleanup policy {cleanup.type!r} (known: {known}): add [cleanup.{cleanup.type}] to carrier.toml"
-        )
-    roots = [_root(settings.config_folder / root, cleanup.type, settings) for root in policy.roots]
+    policy = _policy(cleanup.type, settings)
+    roots = roots_of(cleanup.type, settings)
     before = time.time() - cleanup.days * 86_400
     tally = Tally()
     for root in roots:
@@ -65,10 +60,27 @@ def clean_up(cleanup: Cleanup, settings: Settings) -> Tally:
     return tally
 
 
+def roots_of(name: str, settings: Settings) -> list[Path]:
+    """The folders that a policy cleans.
+
+    Raises:
+        PermanentError: as :func:`clean_up`.
+    """
+    return [_root(settings.config_folder / root, name, settings) for root in _policy(name, settings).roots]
+
+
+def _policy(name: str, settings: Settings) -> CleanupPolicy:
+    if name not in settings.cleanup_policies:
+        known = ", ".join(sorted(settings.cleanup_policies))
+        raise PermanentError(f"unknown cleanup policy {name!r} (known: {known}): add [cleanup.{name}] to carrier.toml")
+    return settings.cleanup_policies[name]
+
+
 def _root(given: Path, policy: str, settings: Settings) -> Path:
     root = Path(os.path.realpath(given))
     homes = (Path.home(), Path(os.path.realpath(Path.home())))
-    if str(root) in _SYSTEM or root in homes or settings.home.is_relative_to(root):
+    own = Path(os.path.realpath(settings.home))
+    if str(root) in _SYSTEM or root in homes or own.is_relative_to(root):
         raise PermanentError(
             f"cleanup.{policy}: roots: {given} is a system folder, a home folder or CARRIER_HOME; "
             "name a folder that holds only what may go"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from actors.payload import as_read
+
 #: ftext (RFC 5322, section 3.6.8): what a header's name may be made of.
 _NAME = re.compile(r"[!-9;-~]{1,70}")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*")
@@ -36,7 +38,7 @@ def check_headers(headers: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"the header {name} cannot be set here: Carrier sets it, or it decides where mail goes")
         if lowered in seen:
             raise ValueError(f"the header {name} is given twice")
-        if len(value) > 4_000 or not _VALUE.fullmatch(value):
+        if len(value) > 4_000 or not _VALUE.fullmatch(value) or not _VALUE.fullmatch(as_read(value)):
             raise ValueError(f"the header {name} must be one line of at most 4000 characters")
         seen.add(lowered)
     return headers

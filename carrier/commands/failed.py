@@ -97,6 +97,8 @@ def _mend(
         click.confirm(f"{verb} all failed messages ({total})?", abort=True, err=True)
     mended = mend(broker, None if everything else frozenset(ids))
     broker.close()
+    if ids and not mended.counted:
+        raise click.ClickException("none of these ids is in failed_queue; carrier failed list shows those that are")
     if as_json:
         skipped = mended.counted - mended.done
         click.echo(json.dumps({"counted": mended.counted, "done": mended.done, "skipped": skipped}))

@@ -20,7 +20,7 @@ from dramatiq.middleware.shutdown import Shutdown
 
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import attempts_of
-from carrier.messaging.envelope import ENDLESS
+from carrier.messaging.envelope import ENDLESS, MAX_DELAY_MS
 from carrier.messaging.errors import PermanentError
 from carrier.messaging.failure import attempt_record, failure_of
 from carrier.messaging.outcome import Again, Back, Failed, Outcome
@@ -77,11 +77,11 @@ class Attempts(Retries):
         delay = error.delay if isinstance(error, Retry) else None
         if delay is None:
             delay = self._backoff(retries, options)
-        return Again(int(delay), attempt_record(envelope.attempt, error))
+        return Again(max(0, min(int(delay), MAX_DELAY_MS)), attempt_record(envelope.attempt, error))
 
     def _backoff(self, retries: int, options: dict[str, Any]) -> int:
         """Milliseconds until the next attempt: random between min_backoff and its double for each retry so far."""
-        least = _milliseconds(options.get("min_backoff"), self.min_backoff)
+        least = min(_milliseconds(options.get("min_backoff"), self.min_backoff), DEFAULT_MAX_BACKOFF)
         most = min(_milliseconds(options.get("max_backoff"), self.max_backoff), DEFAULT_MAX_BACKOFF)
         # 2**32 times anything is above the most.
         upper = max(least, min(least * 2 ** min(retries + 1, 32), most))

@@ -33,7 +33,7 @@ from carrier.messaging.consumer import Consumer
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import envelope_of
 from carrier.messaging.ending import Ending
-from carrier.messaging.envelope import Envelope
+from carrier.messaging.envelope import Envelope, check_depth, check_size
 from carrier.messaging.errors import UnknownMessageType
 from carrier.messaging.failure import FAILED_QUEUE, Failure
 from carrier.messaging.figures import Figures
@@ -126,7 +126,7 @@ class Broker(dramatiq.Broker):
 
         Raises:
             PublishError: it could not be stored within PUBLISH_TIMEOUT seconds.
-            EnvelopeError: an argument or an option cannot travel; nothing was sent.
+            EnvelopeError: an argument or an option cannot travel, or it is too large; nothing was sent.
         """
         return self.enqueue_many([message], delay=delay)[0]
 
@@ -153,7 +153,10 @@ class Broker(dramatiq.Broker):
     def _outgoing(self, message: Message[Any], delay: int) -> Outgoing:
         attempts = next((m for m in self.middleware if isinstance(m, Attempts)), None)
         limit = attempts.limit(self.actors.get(message.actor_name)) if attempts else 1
-        return outgoing(envelope_of(message, delay=delay, max_attempts=limit), message.queue_name, delay)
+        out = outgoing(envelope_of(message, delay=delay, max_attempts=limit), message.queue_name, delay)
+        check_size(out.body)
+        check_depth(out.body)
+        return out
 
     def message(self, type_: str, payload: dict[str, Any], **options: Any) -> Message[Any]:
         """A message of a type, checked; options as those of ``message_with_options``.
@@ -165,6 +168,14 @@ class Broker(dramatiq.Broker):
         if type_ not in self.actors:
             raise UnknownMessageType(type_, self.actors)
         return self.actors[type_].message_with_options(kwargs=payload, **options)
+
+    def check(self, message: Message[Any]) -> None:
+        """Whether a message could be sent.
+
+        Raises:
+            EnvelopeError: it could not.
+        """
+        self._outgoing(message, 0)
 
     def flush_all(self) -> None:
         """Drop all that waits in any declared queue, as ``flush`` does."""

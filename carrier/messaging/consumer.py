@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from carrier.messaging.actor import MessageActor
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import message_of
-from carrier.messaging.envelope import Envelope, decode, now_ms
+from carrier.messaging.envelope import Envelope, check_size, decode, now_ms
 from carrier.messaging.errors import EnvelopeError, UnknownMessageType, describe
 from carrier.messaging.failure import ATTEMPTS_LIMIT, FAILED_QUEUE, Failure, refusal
 from carrier.messaging.outcome import Again, Back, Done, Failed
@@ -111,6 +111,8 @@ class Consumer(dramatiq.Consumer):
         payload: BaseModel | None = None
         try:
             envelope = decode(body)
+            if envelope.attempt == 1:
+                check_size(body)
             actor = self.broker.actors.get(envelope.type)
             if actor is None:
                 raise UnknownMessageType(envelope.type, self.broker.actors)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +23,13 @@ MAX_PRIORITY = 9
 LARGEST = 2**53 - 1
 #: ``max_attempts`` of a message that is retried without end.
 ENDLESS = 1_000_000
-#: Seconds of the longest delay, about 300 years.
+#: Seconds of the longest delay, about 300 years, and the same in milliseconds.
 MAX_DELAY = 1e10
+MAX_DELAY_MS = 10**13
+#: Bytes of the largest message. RabbitMQ 4 takes 16 MiB, and what is written down of failed attempts comes on top.
+MAX_SIZE = 14 * 2**20
+#: How deep lists and objects may stand in each other: what is deeper could be read here and not elsewhere.
+MAX_DEPTH = 200
 
 
 def new_id() -> str:
@@ -125,6 +131,7 @@ def decode(body: bytes) -> Envelope:
     Raises:
         EnvelopeError: not JSON, or fields are missing or wrong; the text names them.
     """
+    check_depth(body)
     try:
         fields = _read(body.decode("utf-8-sig"))
     except EnvelopeError:
@@ -139,6 +146,41 @@ def decode(body: bytes) -> Envelope:
 
         return envelope_of_dramatiq(fields)
     return from_fields(fields)
+
+
+def check_size(body: bytes) -> None:
+    """A body as it is sent, before anything is written down in it.
+
+    Raises:
+        EnvelopeError: it is too large.
+    """
+    if len(body) > MAX_SIZE:
+        raise EnvelopeError(f"the message has {len(body)} bytes; {MAX_SIZE} are the most")
+
+
+def check_depth(body: bytes) -> None:
+    """A body that is JSON, or pretends to be.
+
+    Raises:
+        EnvelopeError: lists and objects stand too deep in each other.
+    """
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise EnvelopeError(f"the message is nested more than {MAX_DEPTH} deep")
+
+
+#: A string, or a bracket. An unfinished string goes to the end: it is no JSON anyway.
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\Z)|[\[\]{}]', re.DOTALL)
+
+
+def _depth(body: bytes) -> int:
+    deepest = depth = 0
+    for found in _NESTING.finditer(body):
+        if found[0] in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif found[0] in b"]}":
+            depth -= 1
+    return deepest
 
 
 def from_fields(fields: dict[str, Any]) -> Envelope:
@@ -174,7 +216,10 @@ def _whole(value: object, low: int, high: int) -> bool:
 
 
 def _text(value: object, limit: int) -> bool:
-    return isinstance(value, str) and len(value) > 0 and len(value.encode("utf-8", "surrogatepass")) <= limit
+    try:
+        return isinstance(value, str) and 0 < len(value.encode()) <= limit
+    except UnicodeEncodeError:
+        return False  # half a surrogate pair: AMQP's short strings are UTF-8
 
 
 def _moment(value: object) -> bool:
@@ -186,8 +231,8 @@ def _moment(value: object) -> bool:
 
 # The limits of id and type are those of AMQP's short strings, which carry both as properties.
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "id": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes"),
-    "type": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes"),
+    "id": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes of UTF-8"),
+    "type": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes of UTF-8"),
     "payload": (lambda value: isinstance(value, dict), "must be an object"),
     "max_attempts": (lambda value: _whole(value, 1, LARGEST), "must be a whole number from 1"),
     "delay": (

@@ -82,3 +82,12 @@ def test_an_unknown_policy_says_what_to_add(settings: Make) -> None:
 def test_a_bad_age_never_means_everything(days: object) -> None:
     with pytest.raises(ValidationError):
         Cleanup.model_validate({"type": "logs", "days": days})
+
+
+def test_a_home_behind_a_link_is_a_home_too(settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = old(tmp_path / "real" / "queue.db")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("CARRIER_HOME", str(tmp_path / "link"))
+    with pytest.raises(PermanentError, match="CARRIER_HOME"):
+        clean_up(Cleanup(type="logs", days=30), settings(TOML.replace('"logs"]', '"real"]')))
+    assert queue.exists()

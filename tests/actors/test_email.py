@@ -22,6 +22,9 @@ from tests.servers.ports import free_port
 
 Make = Callable[..., Settings]
 
+#: Mail programs decode it, and find a line break (RFC 2047).
+ENCODED = "=?utf-8?q?a=0D=0ABcc:_victim=40example.org=0D=0A=0D=0Ainjected?="
+
 
 def read(data: bytes) -> EmailMessage:
     message = BytesParser(policy=policy.default).parsebytes(data)
@@ -133,6 +136,10 @@ def test_refused_for_good_is_permanent_and_for_now_is_not(settings: Make, mailbo
         {"headers": {"X-A": "one\nBcc: x@example.com"}},
         {"headers": {"Bcc": "x@example.com"}},
         {"headers": {"X A": "y"}},
+        {"subject": ENCODED},
+        {"headers": {"X-A": ENCODED}},
+        {"attachments": [{"filename": ENCODED, "content": ""}]},
+        {"to": f"{ENCODED} <a@example.com>"},
         {"attachments": [{"filename": "a\nb", "content": ""}]},
         {"attachments": [{"filename": "a", "content": "not base64!"}]},
         {"unknown": 1},

@@ -156,3 +156,44 @@ def test_who_listens_is_told_once_for_each_failure(broker: Broker, backend: Back
     assert envelope is not None
     assert (envelope.id, reason) == (sent.message_id, "attempts exhausted")
     assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize("options", [{"min_backoff": 10**30}, {"max_backoff": 10**30}, {"min_backoff": 10**15}])
+def test_a_backoff_beyond_all_time_is_a_week_at_most(
+    broker: Broker, backend: Backend, working: Working, options: dict[str, int]
+) -> None:
+    done = []
+
+    @dramatiq.actor(broker=broker, queue_name="work_queue")
+    def fail() -> None:
+        raise RuntimeError("again")
+
+    @dramatiq.actor(broker=broker, queue_name="work_queue")
+    def work() -> None:
+        done.append(1)
+
+    fail.send_with_options(**options)
+    with working():
+        wait_until(lambda: broker.figures().broker["delayed"] == 1, "it waits for its next attempt")
+        work.send()
+        wait_until(lambda: done, "the others go on")
+    assert backend.failures() == []
+
+
+@pytest.mark.parametrize("delay", [10**40, -(10**40)])
+def test_a_retry_beyond_all_time_is_held(broker: Broker, backend: Backend, working: Working, delay: int) -> None:
+    tried = []
+
+    @dramatiq.actor(broker=broker, queue_name="work_queue")
+    def later() -> None:
+        tried.append(1)
+        if len(tried) == 1:
+            raise Retry(delay=delay)
+
+    later.send()
+    with working():
+        if delay > 0:
+            wait_until(lambda: broker.figures().broker["delayed"] == 1, "it is delayed")
+        else:
+            wait_until(lambda: len(tried) == 2, "it is tried at once")
+    assert backend.failures() == []

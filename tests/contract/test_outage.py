@@ -13,6 +13,7 @@ import pytest
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import PublishError
+from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
 from tests.contract.backend import Rabbitmq
@@ -238,4 +239,15 @@ def test_a_send_without_a_broker_ends_with_an_error_in_time() -> None:
     with pytest.raises(PublishError, match=r"127\.0\.0\.1:9.*connection refused"):
         never.send()
     assert time.monotonic() - began >= 0.5, "it was tried for as long as it may"
+    broker.close()
+
+
+def test_what_cannot_be_written_as_amqp_keeps_nobody_from_publishing(rabbitmq: Rabbitmq) -> None:
+    broker = rabbitmq.broker(publish_timeout=1)
+    broker.declare_queue("work_queue")
+    bad, good = (Outgoing("work_queue", id_, "type", b"{}") for id_ in ("half a pair \ud800", "good"))
+    with pytest.raises(PublishError, match=r"1 of 2 messages: it cannot be written as AMQP"):
+        broker.store([bad, good])
+    broker.store([good])
+    assert rabbitmq.ready("work_queue") == 2
     broker.close()

@@ -148,3 +148,22 @@ def test_a_value_that_is_no_json_is_refused(broker: Broker) -> None:
     for value in (float("nan"), float("inf"), object()):
         with pytest.raises(EnvelopeError):
             anything.send(value)
+
+
+def test_what_cannot_travel_is_refused_and_the_next_one_goes(broker: Broker, backend: Backend) -> None:
+    @dramatiq.actor(broker=broker, queue_name="work_queue")
+    def work(value: object) -> None: ...
+
+    deep: list[object] = []
+    for _ in range(300):
+        deep = [deep]
+    for message in (
+        work.message("x").copy(message_id="half a pair \ud800"),
+        work.message("x" * (15 * 2**20)),
+        work.message(deep),
+        work.message(float("nan")),
+    ):
+        with pytest.raises(EnvelopeError):
+            broker.enqueue(message)
+    broker.enqueue(work.message("{[" * 5_000))
+    assert backend.ready("work_queue") == 1

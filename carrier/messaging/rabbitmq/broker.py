@@ -28,7 +28,7 @@ from carrier.messaging.rabbitmq.connection import Nodes, explain
 from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
 from carrier.messaging.rabbitmq.figures import figures
 from carrier.messaging.rabbitmq.management import Management
-from carrier.messaging.rabbitmq.publisher import Publication, Publisher
+from carrier.messaging.rabbitmq.publisher import UNCONFIRMED, Publication, Publisher
 from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class RabbitmqBroker(Broker):
         queues = {out.queue for out in messages}
         delays = any(out.delay for out in messages)
         waiting = [publication(out) for out in messages]
-        pause, why = _FIRST_PAUSE, "there was no time"
+        pause, why = _FIRST_PAUSE, UNCONFIRMED
         while True:
             try:
                 self.ensure(queues, delays=delays)
@@ -165,7 +165,8 @@ class RabbitmqBroker(Broker):
                 waiting = [each for each in waiting if each.error is not None]
                 if not waiting:
                     return
-                why = f"{waiting[0].error}{f' ({publisher.trouble})' if publisher.trouble else ''}"
+                if waiting[0].error != UNCONFIRMED or publisher.trouble:  # or an earlier try has said more
+                    why = f"{waiting[0].error}{f' ({publisher.trouble})' if publisher.trouble else ''}"
                 if any(each.unroutable for each in waiting):
                     self.forget()
             left = until - time.monotonic()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pika
 from pika.channel import Channel
-from pika.exceptions import ChannelClosed, ChannelClosedByClient
+from pika.exceptions import ChannelClosed, ChannelClosedByClient, UnsupportedAMQPFieldException
 
 from carrier.messaging.rabbitmq.connection import Nodes, explain
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two tries to connect: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: What there is to say of a message that nothing has been heard of.
+UNCONFIRMED = "it was not confirmed"
 #: AMQP's reply code for something that does not exist.
 _NOT_FOUND = 404
 #: Messages that are written in one go, before the socket is read again.
@@ -39,7 +41,7 @@ class Publication:
     routing_key: str
     body: bytes
     properties: pika.BasicProperties
-    error: str | None = "it was not confirmed"
+    error: str | None = UNCONFIRMED
     #: The broker had no queue or no exchange for it.
     unroutable: bool = False
 
@@ -94,7 +96,7 @@ class Publisher:
         """
         batch = Batch(publications)
         for publication in publications:
-            publication.error, publication.unroutable = "it was not confirmed", False
+            publication.error, publication.unroutable = UNCONFIRMED, False
         self._waiting.extend((batch, publication) for publication in publications)
         self._start()
         self._wake()
@@ -216,15 +218,20 @@ class Publisher:
                 return
             if batch.abandoned:
                 continue
+            try:
+                channel.basic_publish(
+                    publication.exchange,
+                    publication.routing_key,
+                    publication.body,
+                    publication.properties,
+                    mandatory=True,
+                )
+            except (ValueError, TypeError, UnsupportedAMQPFieldException) as error:
+                # It cannot be written as AMQP; nothing of it has left. The others must not wait for it.
+                batch.settle(publication, f"it cannot be written as AMQP: {error}")
+                continue
             self._tag += 1
             self._unconfirmed[self._tag] = batch, publication
-            channel.basic_publish(
-                publication.exchange,
-                publication.routing_key,
-                publication.body,
-                publication.properties,
-                mandatory=True,
-            )
         channel.connection.ioloop.add_callback_threadsafe(self._write)
 
     def _replace(self, channel: Channel) -> None:

@@ -1,0 +1,30 @@
+"""What is wrong with the settings of the four actors, for ``carrier check``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actors.cleanup.handler import roots_of
+from actors.email.address import parse
+from carrier.messaging.broker import Broker
+from carrier.messaging.errors import PermanentError
+from settings import Settings
+
+
+def problems(settings: Settings, _: Broker) -> Iterator[str]:
+    """A line each: where, what, and what to do."""
+    where = settings.carrier_config
+    addresses = {f"{where}: recipients.{name}.email": each.email for name, each in settings.config.recipients.items()}
+    for place, address in {"environment: EMAIL_FROM": settings.email_from, **addresses}.items():
+        try:
+            parse(address)
+        except ValueError as error:
+            yield f"{place}: {error}"
+    for name in settings.config.cleanup:
+        try:
+            roots_of(name, settings)
+        except PermanentError as error:
+            yield f"{where}: {error}"
+    for place, folder in (("CARRIER_HOME", settings.home), ("BACKUP_ROOT", settings.backups)):
+        if folder.exists() and not folder.is_dir():
+            yield f"environment: {place}: {folder} is not a folder"
