@@ -14,7 +14,7 @@ import pytest
 
 from carrier.messaging.envelope import from_fields
 from carrier.messaging.errors import EnvelopeError
-from tests.contract.backend import Rabbitmq
+from tests.contract.backend import Backend, Embedded, Rabbitmq
 from tests.programs import Run, Start
 from tests.servers.rabbitmq import RabbitmqServer
 from tests.waiting import wait_until
@@ -28,11 +28,12 @@ def failures(
     request: pytest.FixtureRequest, run: Run, start: Start, environment: dict[str, str], tmp_path: Path
 ) -> Any:
     """Three backups of a database that nobody has configured have failed; the worker has ended."""
+    backend: Backend = Embedded(tmp_path / "var")
     if request.param == "rabbitmq":
         node: RabbitmqServer = request.getfixturevalue("rabbitmq_node")
         backend = Rabbitmq(node, tmp_path / "var")
-        environment.update(backend.environment)
-        request.addfinalizer(lambda: node.delete_vhost(backend.url))  # noqa: PT021
+        request.addfinalizer(lambda url=backend.url: node.delete_vhost(url))  # noqa: PT021
+    environment.update(backend.environment)
     lines = [
         {"id": f"id-2{ESCAPE}" if n == 2 else f"id-{n}", "type": "backup", "payload": {"database": "shop"}}
         | {"max_attempts": 1, "delay": 0, "priority": 0, "created_at": "2026-11-23T10:00:00Z"}
@@ -41,7 +42,7 @@ def failures(
     done = run("carrier", "send", "--envelope", "-", stdin="\n".join(map(json.dumps, lines)))
     assert done.returncode == 0, done.stderr
     worker = start("carrier", "worker")
-    wait_until(lambda: len(listed(run)) == 3, "all have failed", every=0.2)
+    wait_until(lambda: backend.ready("backup_queue") == 0 and backend.ready("failed_queue") == 3, "all have failed")
     worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0, worker.output()
 
