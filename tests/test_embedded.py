@@ -135,11 +135,11 @@ def test_a_file_of_another_version_or_of_nothing_is_refused(tmp_path: Path) -> N
     with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(BrokerUnavailable, match="version 99"):
-        EmbeddedBroker(tmp_path).database  # noqa: B018
+        EmbeddedBroker(tmp_path).database  # noqa: B018  (opening it is the act)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "queue.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(BrokerUnavailable, match="not a database"):
-        EmbeddedBroker(tmp_path / "other").database  # noqa: B018
+        EmbeddedBroker(tmp_path / "other").database  # noqa: B018  (opening it is the act)
 
 
 def test_closing_gives_back_descriptors_and_leases(tmp_path: Path) -> None:

@@ -59,28 +59,33 @@ def show_one(id: str, as_json: bool) -> None:
         _show(details)
 
 
+def _selection(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--all", "everything", is_flag=True, help="All failed messages."),
+        click.argument("ids", nargs=-1, metavar="[ID]..."),
+    ):
+        function = option(function)
+    return function
+
+
 @command.command("retry")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="All failed messages.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def retry(ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool) -> None:
+@_selection
+def retry(**selection: Any) -> None:
     """Send failed messages back to their queues, with a fresh count of attempts."""
     from carrier.monitor import failed
 
-    _mend("Send back", "sent back", failed.retry, ids, everything, yes, as_json)
+    _mend("Send back", "sent back", failed.retry, **selection)
 
 
 @command.command("discard")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="All failed messages.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def discard(ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool) -> None:
+@_selection
+def discard(**selection: Any) -> None:
     """Throw failed messages away, for good."""
     from carrier.monitor import failed
 
-    _mend("Throw away", "thrown away", failed.discard, ids, everything, yes, as_json)
+    _mend("Throw away", "thrown away", failed.discard, **selection)
 
 
 def _mend(
@@ -106,7 +111,7 @@ def _mend(
         click.echo(f"{mended.done} of {mended.counted} {past}.")
     for id_, why in mended.kept.items():
         click.echo(plain(f"carrier: {id_} stays: {why}"), err=True)
-    if not everything and mended.counted < len(set(ids)):
+    if mended.counted < len(set(ids)):
         raise click.ClickException(f"ids that are not in failed_queue: {len(set(ids)) - mended.counted}")
     if mended.done < mended.counted:
         raise click.ClickException(f"still in failed_queue: {mended.counted - mended.done}")

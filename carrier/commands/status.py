@@ -29,12 +29,13 @@ def command(watch: bool, as_json: bool) -> None:
         if watch and not as_json:
             click.clear()
         if as_json:
-            click.echo(json.dumps({**asdict(figures), "workers": [asdict(each) for each in figures.workers or []]}))
+            fields = asdict(figures)
+            click.echo(json.dumps({**fields, "workers": fields["workers"] or []}))
         else:
             _show(figures)
         if not watch:
             return
-        time.sleep(_EVERY)
+        time.sleep(_EVERY)  # figures are asked for, not told
 
 
 def _show(figures: Figures) -> None:

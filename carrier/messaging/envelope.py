@@ -169,7 +169,7 @@ def check_depth(body: bytes) -> None:
 
 
 #: A string, or a bracket. An unfinished string goes to the end: it is no JSON anyway.
-_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\Z)|[\[\]{}]', re.DOTALL)
+_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def _depth(body: bytes) -> int:

@@ -57,7 +57,7 @@ def mailbox() -> Iterator[Any]:
     handler = Mailbox()
     controller = Controller(handler, hostname="127.0.0.1", port=free_port())
     controller.start()
-    handler.url = f"smtp://127.0.0.1:{controller.port}"  # type: ignore[attr-defined]
+    handler.url = f"smtp://127.0.0.1:{controller.port}"
     yield handler
     controller.stop()
 

@@ -32,7 +32,7 @@ def failures(
     if request.param == "rabbitmq":
         node: RabbitmqServer = request.getfixturevalue("rabbitmq_node")
         backend = Rabbitmq(node, tmp_path / "var")
-        request.addfinalizer(lambda url=backend.url: node.delete_vhost(url))  # noqa: PT021
+        request.addfinalizer(lambda url=backend.url: node.delete_vhost(url))  # noqa: PT021  (for one of two params)
     environment.update(backend.environment)
     lines = [
         {"id": f"id-2{ESCAPE}" if n == 2 else f"id-{n}", "type": "backup", "payload": {"database": "shop"}}

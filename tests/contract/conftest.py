@@ -46,7 +46,7 @@ def broker(backend: Backend) -> Iterator[Broker]:
     made = backend.broker(publish_timeout=20)
     dramatiq.set_broker(made)
     yield made
-    dramatiq.set_broker(None)  # type: ignore[arg-type]  # as before the first test
+    dramatiq.set_broker(None)  # as before the first test
     made.close()
 
 

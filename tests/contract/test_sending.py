@@ -34,7 +34,7 @@ def letter(broker: Broker) -> MessageActor:
     def send_letter(message: Letter) -> None:
         received.append((message, time.time()))
 
-    send_letter.received = received  # type: ignore[attr-defined]
+    send_letter.received = received
     return send_letter
 
 
@@ -63,7 +63,7 @@ def test_the_body_is_the_json_of_the_wire_format(letter: MessageActor, backend: 
 def test_the_handler_gets_the_checked_payload(letter: MessageActor, working: Working) -> None:
     letter.send("a@example.com", "hello")
     with working():
-        ((message, _),) = wait_until(lambda: letter.received, "it is handled")  # type: ignore[attr-defined]
+        ((message, _),) = wait_until(lambda: letter.received, "it is handled")
     assert message == Letter(to="a@example.com", text="hello")
 
 
@@ -105,8 +105,8 @@ def test_a_delay_is_kept_by_the_broker_and_never_early(
         sent[str(delay)] = time.time()
         letter.send_with_options(args=("a@example.com", str(delay)), delay=delay)
     with working():
-        wait_until(lambda: len(letter.received) == 2, "a short delay does not wait behind a long one")  # type: ignore[attr-defined]
-    assert all(at - sent[message.text] >= int(message.text) / 1000 for message, at in letter.received)  # type: ignore[attr-defined]
+        wait_until(lambda: len(letter.received) == 2, "a short delay does not wait behind a long one")
+    assert all(at - sent[message.text] >= int(message.text) / 1000 for message, at in letter.received)
     assert backend.ready("letter_queue") == 0
     assert broker.figures().broker["delayed"] == 1
 
@@ -115,8 +115,8 @@ def test_an_urgent_message_overtakes(letter: MessageActor, working: Working) -> 
     for n, priority in enumerate((0, 1, 9, 5)):
         letter.send_with_options(args=("a@example.com", str(n)), priority=priority)
     with working(threads=1):
-        wait_until(lambda: len(letter.received) == 4, "all are handled")  # type: ignore[attr-defined]
-    assert [message.text for message, _ in letter.received] == ["2", "3", "1", "0"]  # type: ignore[attr-defined]
+        wait_until(lambda: len(letter.received) == 4, "all are handled")
+    assert [message.text for message, _ in letter.received] == ["2", "3", "1", "0"]
 
 
 def test_many_are_sent_in_one_go_and_in_order(letter: MessageActor, broker: Broker, backend: Backend) -> None:

@@ -43,6 +43,7 @@ BAD = [
     b"[" * 100_000,
     changed(deep=json.loads("[" * 250 + "]" * 250)),
     changed(payload={"n": 1, "text": "x" * (14 * 2**20)}),
+    b"[" * 300 + b'"' + b'\\"' * 500_000 + b"\\",
     b"1" * 5000,
     changed(payload="x"),
     changed(payload=[]),
@@ -73,7 +74,7 @@ BAD = [
     changed(payload={"n": 1}).replace(b'"n": 1', b'"n": NaN'),
     changed(payload={"n": 1}).replace(b'"n": 1', b'"n": 1e400'),
     b'{"actor_name": "number"}',
-    b'{"actor_name": 3, "queue_name": [], "args": 1, "kwargs": 2, "options": 3, "message_id": 4, "message_timestamp": 5}',  # noqa: E501
+    b'{"actor_name": 3, "queue_name": [], "args": 1, "kwargs": 2, "options": 3, "message_id": 4, "message_timestamp": 5}',  # noqa: E501  (one body, one line)
 ]
 
 

@@ -61,7 +61,7 @@ class RabbitmqServer:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  (http, to the node of this run)
             text = response.read()
         return json.loads(text) if text else None
 

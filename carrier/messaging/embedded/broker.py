@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +22,7 @@ from carrier.messaging.embedded.consumer import EmbeddedConsumer
 from carrier.messaging.embedded.database import Database
 from carrier.messaging.embedded.ledger import Ledger
 from carrier.messaging.embedded.walk import EmbeddedWalk
-from carrier.messaging.envelope import now_ms
 from carrier.messaging.errors import BrokerUnavailable, PublishError
-from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.figures import Figures, QueueFigures
 from carrier.messaging.outgoing import Outgoing
 
@@ -143,7 +141,7 @@ class EmbeddedBroker(Broker):
             try:
                 database = self.database
                 with database.transaction(database.sending) as connection:
-                    connection.executemany(schema.INSERT, rows(messages))
+                    connection.executemany(schema.INSERT, schema.rows(messages))
             except sqlite3.Error as error:
                 if time.monotonic() >= until:
                     raise PublishError(f"{self.folder / 'queue.db'}: cannot be written: {error}") from None
@@ -158,19 +156,21 @@ class EmbeddedBroker(Broker):
 
     def began(self, consumer: EmbeddedConsumer) -> None:
         """Write down, for people, that this process takes from a queue."""
-        self._note_consumers(lambda consumers: consumers.add(consumer))
+        self._opened().consumers.add(consumer)
+        self._note_consumers()
 
     def ended(self, consumer: EmbeddedConsumer) -> None:
         """Write down that it does no more."""
         if self._open is not None:  # a broker that was closed before has nothing to write
-            self._note_consumers(lambda consumers: consumers.discard(consumer))
+            self._open.consumers.discard(consumer)
+            self._note_consumers()
 
-    def _note_consumers(self, change: Callable[[set[EmbeddedConsumer]], None]) -> None:
+    def _note_consumers(self) -> None:
         opened, own = self._opened(), self._lease()
         with self._opening:
-            change(opened.consumers)
             try:
-                own.note({each.queue_name for each in opened.consumers})
+                # Other threads may add theirs meanwhile; they come here after us.
+                own.note({each.queue_name for each in tuple(opened.consumers)})
             except OSError as error:
                 logger.warning("carrier status will not show this worker: %s", error)
 
@@ -220,23 +220,7 @@ class EmbeddedBroker(Broker):
         while sum(self.counts().get(queue_name, {}).values()):
             if until is not None and time.monotonic() >= until:
                 raise QueueJoinTimeout(queue_name)
-            time.sleep(0.01)
-
-
-def rows(messages: Sequence[Outgoing]) -> list[tuple[str, int, int, bytes, str | None]]:
-    """Messages as rows for :data:`schema.INSERT`."""
-    now = now_ms()
-    return [
-        (
-            out.queue,
-            # What failed is worked off in the order of its failing.
-            0 if out.queue == FAILED_QUEUE else out.priority,
-            now + out.delay if out.delay else 0,
-            out.body,
-            out.failure,
-        )
-        for out in messages
-    ]
+            time.sleep(0.01)  # other processes settle too, and tell nobody here
 
 
 _brokers: weakref.WeakSet[EmbeddedBroker] = weakref.WeakSet()

@@ -116,8 +116,6 @@ class EmbeddedConsumer(Consumer):
                 each.then()
 
     def _carry_out(self, connection: sqlite3.Connection, settled: list[Settled]) -> None:
-        from carrier.messaging.embedded.broker import rows
-
         gone = [(each.seq, each.owner) for each in settled if not each.release and not each.messages]
         connection.executemany(schema.DELETE, gone)
         connection.executemany(schema.RELEASE, [(each.seq, each.owner) for each in settled if each.release])
@@ -126,7 +124,7 @@ class EmbeddedConsumer(Consumer):
                 dropped = connection.execute(schema.DELETE, (each.seq, each.owner)).rowcount
                 # A row that is not ours any more will be handled by somebody else.
                 if dropped:
-                    connection.executemany(schema.INSERT, rows(each.messages))
+                    connection.executemany(schema.INSERT, schema.rows(each.messages))
 
     def _take(self, connection: sqlite3.Connection, room: int) -> list[tuple[int, bytes]]:
         connection.execute(schema.RIPEN, (now_ms(),))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from carrier.messaging.envelope import now_ms
+from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.outgoing import Outgoing
+
 #: ``PRAGMA user_version`` of the file.
 VERSION = 1
 
@@ -54,3 +60,19 @@ SELECT seq, body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 
 ORDER BY seq LIMIT ?
 """
 REMOVE = "DELETE FROM messages WHERE seq = ? AND queue = ? AND owner = 0"
+
+
+def rows(messages: Sequence[Outgoing]) -> list[tuple[str, int, int, bytes, str | None]]:
+    """Messages as rows for :data:`INSERT`."""
+    now = now_ms()
+    return [
+        (
+            out.queue,
+            # What failed is worked off in the order of its failing.
+            0 if out.queue == FAILED_QUEUE else out.priority,
+            now + out.delay if out.delay else 0,
+            out.body,
+            out.failure,
+        )
+        for out in messages
+    ]

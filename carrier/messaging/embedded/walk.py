@@ -37,15 +37,13 @@ class EmbeddedWalk(Walk):
             seen = found[-1][0]
 
     def _carry_out(self, decided: Sequence[Decision]) -> int:
-        from carrier.messaging.embedded.broker import rows
-
         done = 0
         try:
             with self._database.transaction(self._database.sending) as connection:
                 for each in decided:
                     gone = connection.execute(schema.REMOVE, (each.stored.receipt, self._queue)).rowcount
                     if gone and each.outgoing is not None:
-                        connection.executemany(schema.INSERT, rows([each.outgoing]))
+                        connection.executemany(schema.INSERT, schema.rows([each.outgoing]))
                     done += gone
         except sqlite3.Error as error:
             raise BrokerUnavailable(f"{self._database.path}: cannot be written: {error}") from None

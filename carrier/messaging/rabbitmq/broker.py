@@ -24,7 +24,7 @@ from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.figures import Figures
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
-from carrier.messaging.rabbitmq.connection import Nodes, explain
+from carrier.messaging.rabbitmq.connection import Nodes
 from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
 from carrier.messaging.rabbitmq.figures import figures
 from carrier.messaging.rabbitmq.management import Management
@@ -128,7 +128,7 @@ class RabbitmqBroker(Broker):
                     self._delays_declared = True
                 self._declared |= missing | {FAILED_QUEUE}
             except (AMQPError, OSError) as error:
-                raise BrokerUnavailable(f"RabbitMQ at {self.nodes} cannot be used: {explain(error)}") from None
+                raise self.nodes.unavailable(error) from None
             finally:
                 if connection.is_open:
                     connection.close()
@@ -230,7 +230,7 @@ class RabbitmqBroker(Broker):
                 if until is not None and time.monotonic() >= until:
                     raise QueueJoinTimeout(queue_name)
                 quiet = quiet + 1 if self._is_quiet(channel, queue_name) else 0
-                connection.sleep(0.04)
+                connection.sleep(0.04)  # RabbitMQ tells nobody that a queue is empty
         finally:
             connection.close()
 

@@ -19,6 +19,8 @@ from pika.exceptions import (
 
 from carrier.messaging.errors import BrokerUnavailable
 
+#: AMQP's reply codes for something that does not exist, and for something that is another connection's alone.
+NOT_FOUND, RESOURCE_LOCKED = 404, 405
 #: Seconds after which a peer that does not answer while a connection is made counts as gone.
 _TIMEOUT = 10
 
@@ -55,7 +57,11 @@ class Nodes:
         try:
             return pika.BlockingConnection(self.named(purpose))
         except (AMQPConnectionError, AMQPConnectorException, OSError, ssl.SSLError) as error:
-            raise BrokerUnavailable(f"RabbitMQ at {self} cannot be used: {explain(error)}") from None
+            raise self.unavailable(error) from None
+
+    def unavailable(self, error: BaseException) -> BrokerUnavailable:
+        """What ``error`` means to whoever wanted to use them."""
+        return BrokerUnavailable(f"RabbitMQ at {self} cannot be used: {explain(error)}")
 
     def __str__(self) -> str:
         return ", ".join(f"{each.host}:{each.port}{'' if each.virtual_host == '/' else ' vhost ' + each.virtual_host}"

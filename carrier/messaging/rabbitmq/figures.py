@@ -7,16 +7,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pika
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika import BlockingConnection
+from pika.exceptions import AMQPError
 
-from carrier.messaging.errors import BrokerUnavailable
 from carrier.messaging.figures import Figures, QueueFigures
 from carrier.messaging.rabbitmq import topology
-from carrier.messaging.rabbitmq.connection import Nodes, explain
+from carrier.messaging.rabbitmq.connection import Nodes
 from carrier.messaging.rabbitmq.management import Management
-
-_NOT_FOUND = 404
 
 
 def figures(nodes: Nodes, queues: list[str], management: Management | None) -> Figures:
@@ -31,13 +28,15 @@ def figures(nodes: Nodes, queues: list[str], management: Management | None) -> F
         broker["version"] = connection._impl.server_properties["version"]
         found, missing = [], []
         for name in queues:
-            one = _look(connection, name)
-            found.append(one or QueueFigures(name, 0))
-            if one is None:
+            queue = topology.find_queue(connection, name)
+            if queue is None:
+                found.append(QueueFigures(name, 0))
                 missing.append(f"queue {name} is not there; the first worker or message makes it")
+            else:
+                found.append(QueueFigures(name, queue.message_count, consumers=queue.consumer_count))
         broker["delayed"] = _delayed(connection)
     except AMQPError as error:
-        raise BrokerUnavailable(f"RabbitMQ at {nodes} cannot be used: {explain(error)}") from None
+        raise nodes.unavailable(error) from None
     finally:
         if connection.is_open:
             connection.close()
@@ -54,22 +53,12 @@ def _with_rates(exact: QueueFigures, seen: QueueFigures | None) -> QueueFigures:
     return replace(exact, unacked=seen.unacked, publish_rate=seen.publish_rate, ack_rate=seen.ack_rate)
 
 
-def _look(connection: pika.BlockingConnection, name: str) -> QueueFigures | None:
-    """A queue, or None where it is not there. A passive declaration of what is not there costs the channel."""
-    channel = connection.channel()
-    try:
-        found = channel.queue_declare(name, passive=True).method
-    except ChannelClosedByBroker as error:
-        if error.reply_code != _NOT_FOUND:
-            raise
-        return None
-    channel.close()
-    return QueueFigures(name, found.message_count, consumers=found.consumer_count)
-
-
-def _delayed(connection: pika.BlockingConnection) -> int:
+def _delayed(connection: BlockingConnection) -> int:
     """All that is in the delay levels, for whichever queue."""
-    if _look(connection, topology.level(0)) is None:
-        return 0  # nobody has sent a delay yet
-    levels = (_look(connection, topology.level(number)) for number in range(topology.LEVELS))
-    return sum(each.ready for each in levels if each is not None)
+    total = 0
+    for number in range(topology.LEVELS):
+        level = topology.find_queue(connection, topology.level(number))
+        if level is None:
+            break  # the lowest is declared first
+        total += level.message_count
+    return total

@@ -19,7 +19,7 @@ import pika
 from pika.channel import Channel
 from pika.exceptions import ChannelClosed, ChannelClosedByClient, UnsupportedAMQPFieldException
 
-from carrier.messaging.rabbitmq.connection import Nodes, explain
+from carrier.messaging.rabbitmq.connection import NOT_FOUND, Nodes, explain
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 #: What there is to say of a message that nothing has been heard of.
 UNCONFIRMED = "it was not confirmed"
-#: AMQP's reply code for something that does not exist.
-_NOT_FOUND = 404
 #: Messages that are written in one go, before the socket is read again.
 _BURST = 200
 
@@ -182,7 +180,7 @@ class Publisher:
         self._channel = None
         self.trouble = explain(reason)
         # An exchange that is gone closes the channel (AMQP 0-9-1, basic.publish); a queue that is gone does not.
-        self._fail_unconfirmed(unroutable=isinstance(reason, ChannelClosed) and reason.reply_code == _NOT_FOUND)
+        self._fail_unconfirmed(unroutable=isinstance(reason, ChannelClosed) and reason.reply_code == NOT_FOUND)
         if channel.connection.is_open:
             channel.connection.close()
 

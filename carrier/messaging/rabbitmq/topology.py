@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
+from pika.spec import Queue
 
 from carrier.messaging.errors import TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.rabbitmq.connection import NOT_FOUND
 
 LEVELS = 28
 UNIT = 100  # ms
@@ -82,6 +84,19 @@ def declare_queues(channel: BlockingChannel, queues: set[str], version: int, que
                 "empty and delete it, or set QUEUE_TYPE to what it is"
             ) from None
         channel.queue_bind(queue, OUT, f"#.{_word(queue)}")
+
+
+def find_queue(connection: BlockingConnection, name: str) -> Queue.DeclareOk | None:
+    """A queue's counts, or None where it is not there. Asking for what is not there costs the channel that asks."""
+    channel = connection.channel()
+    try:
+        found: Queue.DeclareOk = channel.queue_declare(name, passive=True).method
+    except ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return None
+    channel.close()
+    return found
 
 
 def declare_delays(channel: BlockingChannel) -> None:

@@ -19,7 +19,8 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from carrier.messaging.errors import BrokerUnavailable
 from carrier.messaging.failure import FAILURE_HEADER
-from carrier.messaging.rabbitmq.connection import explain
+from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED
+from carrier.messaging.rabbitmq.topology import find_queue
 from carrier.messaging.walk import Decision, Stored, Walk
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _PREFETCH = 2_000
 _TURN, _PAUSE = 60.0, 0.1
 #: Seconds without a message after which the queue is asked whether it is empty: a quorum queue may take one to begin.
 _QUIET = 0.2
-_RESOURCE_LOCKED, _NOT_FOUND = 405, 404
 
 
 class RabbitmqWalk(Walk):
@@ -46,11 +46,10 @@ class RabbitmqWalk(Walk):
         self._connection = broker.nodes.connect(f"walk {queue_name}")
         try:
             self._lock()
-            self._control = self._connection.channel()
             self.total = self._ready()
         except AMQPError as error:
             self._close()
-            raise self._unavailable(error) from None
+            raise self._broker.nodes.unavailable(error) from None
         except BaseException:
             self._close()
             raise
@@ -62,26 +61,20 @@ class RabbitmqWalk(Walk):
             try:
                 channel.queue_declare(LOCK, exclusive=True)
             except ChannelClosedByBroker as error:
-                if error.reply_code != _RESOURCE_LOCKED:
+                if error.reply_code != RESOURCE_LOCKED:
                     raise
                 if time.monotonic() >= until:
                     raise BrokerUnavailable(
                         f"somebody else is going through {self._queue}; try again when that is over"
                     ) from None
-                self._connection.sleep(_PAUSE)
+                self._connection.sleep(_PAUSE)  # a lock's end is told to nobody
             else:
                 return
 
     def _ready(self) -> int:
         """How many are in the queue and not handed out; none where there is no such queue."""
-        try:
-            count: int = self._control.queue_declare(self._queue, passive=True).method.message_count
-        except ChannelClosedByBroker as error:
-            if error.reply_code != _NOT_FOUND:
-                raise
-            self._control = self._connection.channel()
-            return 0
-        return count
+        found = find_queue(self._connection, self._queue)
+        return found.message_count if found else 0
 
     def __iter__(self) -> Iterator[Stored]:
         # What is sent on may fail and be here again before the walk is over: it sees what there was at its start.
@@ -89,7 +82,7 @@ class RabbitmqWalk(Walk):
             try:
                 stored = self._next()
             except AMQPError as error:
-                raise self._unavailable(error) from None
+                raise self._broker.nodes.unavailable(error) from None
             if stored is None:
                 return
             yield stored
@@ -126,11 +119,8 @@ class RabbitmqWalk(Walk):
                 channel, tag = each.stored.receipt
                 channel.basic_ack(tag)
         except AMQPError as error:
-            raise self._unavailable(error) from None
+            raise self._broker.nodes.unavailable(error) from None
         return len(decided)
-
-    def _unavailable(self, error: AMQPError) -> BrokerUnavailable:
-        return BrokerUnavailable(f"RabbitMQ at {self._broker.nodes} cannot be used: {explain(error)}")
 
     def _close(self) -> None:
         if self._connection.is_open:
