@@ -46,6 +46,7 @@ def _broker(url: str | None, middleware: list[Middleware] | None) -> Broker:
     return RabbitmqBroker(
         urls,
         queue_type=settings.queue_type,
+        home=settings.home,
         publish_timeout=settings.publish_timeout,
         management_url=management.get_secret_value() if management and not url else None,
         middleware=middleware,

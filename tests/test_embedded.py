@@ -12,10 +12,11 @@ from pathlib import Path
 import dramatiq
 import pytest
 
-from carrier.messaging.embedded import lease
+from carrier.messaging import lease
 from carrier.messaging.embedded.broker import EmbeddedBroker
 from carrier.messaging.errors import BrokerUnavailable, PublishError
 from tests.contract.conftest import ROOT
+from tests.waiting import wait_until
 
 SENDER = """
 import sys
@@ -33,6 +34,24 @@ print("ready", flush=True)
 for n in range(int(sys.argv[2])):
     work.send(n)
     print(n, flush=True)
+"""
+
+
+WORKER = """
+import sys, threading
+from pathlib import Path
+import dramatiq
+from carrier.messaging.embedded.broker import EmbeddedBroker
+
+broker = EmbeddedBroker(Path(sys.argv[1]))
+
+@dramatiq.actor(broker=broker, queue_name="q")
+def work(n):
+    print("began", flush=True)
+    sys.stdin.readline()
+
+dramatiq.Worker(broker, worker_threads=1).start()
+threading.Event().wait()
 """
 
 
@@ -82,8 +101,7 @@ def test_a_lease_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
     mine = lease.Lease(tmp_path)
     assert not lease.is_dead(tmp_path, mine.owner)
     code = (
-        "import sys, pathlib; from carrier.messaging.embedded.lease import Lease; "
-        "print(Lease(pathlib.Path(sys.argv[1])).owner)"
+        "import sys, pathlib; from carrier.messaging.lease import Lease; print(Lease(pathlib.Path(sys.argv[1])).owner)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
@@ -140,6 +158,61 @@ def test_a_file_of_another_version_or_of_nothing_is_refused(tmp_path: Path) -> N
     (tmp_path / "other" / "queue.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(BrokerUnavailable, match="not a database"):
         EmbeddedBroker(tmp_path / "other").database  # noqa: B018  (opening it is the act)
+
+
+def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path)
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work() -> None: ...
+
+    work.send()
+    broker.close()
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
+        database.execute("ALTER TABLE messages DROP COLUMN died")
+        database.execute("PRAGMA user_version = 1")
+    work.send()
+    consumer = broker.consume("q", prefetch=2, timeout=1000)
+    assert next(consumer) is not None
+    assert next(consumer) is not None
+    consumer.close()
+    broker.close()
+
+
+def test_what_a_killed_worker_had_done_is_not_done_again(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path)
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work(n: int) -> None: ...
+
+    work.send(1)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "began\n"
+    with broker.database.exclusive():  # the worker cannot write that the message is done
+        print(file=worker.stdin, flush=True)
+        (owner,) = lease.owners(broker.leases)
+        wait_until(
+            lambda: [each for each in lease.past(broker.leases, owner).values() if isinstance(each, lease.Ended)],
+            "its handler has ended",
+        )
+        worker.kill()
+        worker.wait(30)
+    worker.stdin.close()
+    worker.stdout.close()
+    consumer = broker.consume("q", prefetch=1, timeout=100)
+    assert next(consumer) is None
+    assert broker.counts() == {}
+    consumer.close()
+    broker.close()
 
 
 def test_closing_gives_back_descriptors_and_leases(tmp_path: Path) -> None:

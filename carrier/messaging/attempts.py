@@ -20,7 +20,7 @@ from dramatiq.middleware.shutdown import Shutdown
 
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import attempts_of
-from carrier.messaging.envelope import ENDLESS, MAX_DELAY_MS
+from carrier.messaging.envelope import ENDLESS, MAX_DELAY_MS, Envelope
 from carrier.messaging.errors import PermanentError
 from carrier.messaging.failure import attempt_record, failure_of
 from carrier.messaging.outcome import Again, Back, Failed, Outcome
@@ -78,6 +78,11 @@ class Attempts(Retries):
         if delay is None:
             delay = self._backoff(retries, options)
         return Again(max(0, min(int(delay), MAX_DELAY_MS)), attempt_record(envelope.attempt, error))
+
+    def backoff(self, actor: Actor[Any, Any] | None, envelope: Envelope) -> int:
+        """Milliseconds until the next attempt of a message, by its options and its actor's."""
+        options = {**(actor.options if actor else {}), **envelope.meta.get("options", {})}
+        return self._backoff(envelope.attempt - 1, options)
 
     def _backoff(self, retries: int, options: dict[str, Any]) -> int:
         """Milliseconds until the next attempt: random between min_backoff and its double for each retry so far."""

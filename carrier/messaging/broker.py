@@ -30,6 +30,7 @@ from dramatiq.middleware import (
 
 from carrier.messaging.attempts import Attempts
 from carrier.messaging.consumer import Consumer
+from carrier.messaging.deaths import Deaths
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import envelope_of
 from carrier.messaging.ending import Ending
@@ -37,6 +38,7 @@ from carrier.messaging.envelope import Envelope, check_depth, check_size
 from carrier.messaging.errors import UnknownMessageType
 from carrier.messaging.failure import FAILED_QUEUE, Failure
 from carrier.messaging.figures import Figures
+from carrier.messaging.lease import Lease
 from carrier.messaging.outgoing import Outgoing, outgoing
 from carrier.messaging.walk import Walk
 
@@ -49,7 +51,7 @@ FailureListener = Callable[[Envelope | None, Failure, BaseException | None], Non
 def default_middleware() -> list[Middleware]:
     """Dramatiq's own, with Attempts in the place of Retries; handlers may ask which message they handle."""
     limits = [AgeLimit(), TimeLimit(), ShutdownNotifications()]
-    return [*limits, Callbacks(), Pipelines(), Attempts(), CurrentMessage(), Ending()]
+    return [Deaths(), *limits, Callbacks(), Pipelines(), Attempts(), CurrentMessage(), Ending()]
 
 
 class Broker(dramatiq.Broker):
@@ -78,6 +80,11 @@ class Broker(dramatiq.Broker):
         Raises:
             BrokerUnavailable: the broker cannot be reached.
         """
+
+    @property
+    @abstractmethod
+    def lease(self) -> Lease | None:
+        """Where this process notes what it handles; None when it cannot."""
 
     @abstractmethod
     def walk(self, queue_name: str) -> Walk:
@@ -181,6 +188,11 @@ class Broker(dramatiq.Broker):
         """Drop all that waits in any declared queue, as ``flush`` does."""
         for queue_name in self.queues:
             self.flush(queue_name)
+
+    def backoff(self, envelope: Envelope) -> int:
+        """Milliseconds until the next attempt of a message whose worker has died."""
+        attempts = next((m for m in self.middleware if isinstance(m, Attempts)), None) or Attempts()
+        return attempts.backoff(self.actors.get(envelope.type), envelope)
 
     # Ending a delivery
 

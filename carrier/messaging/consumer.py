@@ -6,6 +6,7 @@ the original is acknowledged after that; while it cannot be stored, the original
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -19,20 +20,31 @@ from carrier.messaging.actor import MessageActor
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import message_of
 from carrier.messaging.envelope import Envelope, check_size, decode, now_ms
-from carrier.messaging.errors import EnvelopeError, UnknownMessageType, describe
-from carrier.messaging.failure import ATTEMPTS_LIMIT, FAILED_QUEUE, Failure, refusal
-from carrier.messaging.outcome import Again, Back, Done, Failed
+from carrier.messaging.errors import EnvelopeError, OutcomeLost, UnknownMessageType, WorkerDied, describe
+from carrier.messaging.failure import ATTEMPTS_LIMIT, FAILED_QUEUE, Failure, attempt_record, failure_of, refusal
+from carrier.messaging.lease import Death, Ended, Running, State
+from carrier.messaging.outcome import Again, Back, Done, Failed, Later, Outcome
 from carrier.messaging.outgoing import Outgoing, outgoing, refused
 
 if TYPE_CHECKING:
     from carrier.messaging.broker import Broker
+
+logger = logging.getLogger(__name__)
+
+#: Deaths beside others, after the last attempt, that end no message.
+MOST_BESIDE = 10
 
 
 class Consumer(dramatiq.Consumer):
     """The base of both brokers' consumers.
 
     ``done``, ``replace`` and ``back`` are called by any thread; iterating belongs to one.
+
+    Attributes:
+        replaces_at_once: whether :meth:`replace` has stored the messages when it returns.
     """
+
+    replaces_at_once: bool
 
     def __init__(self, broker: Broker, queue_name: str) -> None:
         self.broker = broker
@@ -64,6 +76,66 @@ class Consumer(dramatiq.Consumer):
     def stop(self) -> None:
         """Take no more messages, from any thread; what is taken can still be settled."""
 
+    @abstractmethod
+    def past(self, envelope: Envelope, receipt: Any) -> Death | Running | Ended | None:
+        """What became of a handler of it that was begun before."""
+
+    @abstractmethod
+    def forget(self, envelope: Envelope, receipt: Any) -> None:
+        """Its past has been dealt with."""
+
+    @abstractmethod
+    def hold(self, body: bytes, receipt: Any) -> None:
+        """Its handler still runs: look at it again in a while."""
+
+    @abstractmethod
+    def key(self, envelope: Envelope, receipt: Any) -> str:
+        """What a message is known by in leases."""
+
+    @abstractmethod
+    def is_lost(self) -> bool:
+        """Whether what was taken is handed out again by the broker, whatever happens here."""
+
+    # What becomes of handlers whose process dies
+
+    def begin(self, delivery: Delivery) -> int | None:
+        """Note in this process's lease that its handler begins."""
+        lease = self.broker.lease
+        return None if lease is None else lease.begin(self.key(delivery.envelope, delivery.receipt))
+
+    def _ended(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Note in the lease how it ended: the broker may never hear of it, and hand the message out again."""
+        run, lease = delivery.run, self.broker.lease
+        if run is None or run.slot is None or lease is None:
+            return
+        state = State.FREE
+        if isinstance(outcome, Done) and (self.replaces_at_once or not delivery.then):
+            state = State.DONE
+        elif isinstance(outcome, Again | Failed) and self.is_lost():
+            logger.warning("%s failed, and its connection was lost: it counts as an attempt", delivery)
+            state = State.FAILED
+        lease.finish(run.slot, state)
+        delivery.run = None
+
+    def _charge(self, envelope: Envelope, receipt: Any, past: Death | Ended) -> None:
+        """A handler was begun and its end is not known: that was an attempt. Where others died beside it, it is no last
+        attempt: any of them can have killed the worker."""
+        error, reason, beside = _unknown_end(past)
+        record = attempt_record(envelope.attempt, error, at=past.began / 1000, worker=past.worker)
+        over = envelope.attempt - envelope.max_attempts
+        if over < 0 or (beside and over < MOST_BESIDE):
+            delay = self.broker.backoff(envelope)
+            again = outgoing(_next_attempt(envelope, delay, record), self.queue_name, delay)
+            self.replace_later(receipt, [again], lambda: self.forget(envelope, receipt))
+            return
+        failure = failure_of(envelope, error, reason=reason, queue=self.queue_name, record=record)
+
+        def dealt_with() -> None:
+            self.forget(envelope, receipt)
+            self.broker.announce(envelope, failure, error)
+
+        self.replace_later(receipt, [outgoing(_failed(envelope, failure), FAILED_QUEUE)], dealt_with)
+
     # Settling
 
     def ack(self, message: MessageProxy) -> None:
@@ -82,10 +154,19 @@ class Consumer(dramatiq.Consumer):
                 message.consumer._settle(message)
 
     def _settle(self, delivery: Delivery) -> None:
+        outcome = delivery.decide()
+        self._carry_out(delivery, outcome)
+        self._ended(delivery, outcome)
+
+    def _carry_out(self, delivery: Delivery, outcome: Outcome) -> None:
         receipt = delivery.receipt
-        match delivery.decide():
+        match outcome:
             case Done():
-                if delivery.then:
+                if delivery.then and self.is_lost():
+                    # Its redelivery is not handled again, as the lease tells: what follows must go now.
+                    self.broker.store(delivery.then)
+                    self.done(receipt)
+                elif delivery.then:
                     self.replace(receipt, delivery.then)
                 else:
                     self.done(receipt)
@@ -100,6 +181,8 @@ class Consumer(dramatiq.Consumer):
                     [failed, *delivery.then],
                     then=lambda: self.broker.announce(delivery.envelope, failure, error),
                 )
+            case Later(delay):
+                self.replace(receipt, [outgoing(_put_off(delivery.envelope, delay), self.queue_name, delay)])
             case Back():
                 self.back(receipt)
 
@@ -124,7 +207,24 @@ class Consumer(dramatiq.Consumer):
         if envelope.meta.get("remaining") or (envelope.delay and "eta" not in envelope.meta):
             self._postpone(envelope, receipt)
             return None
+        if self._was_begun(envelope, body, receipt):
+            return None
         return Delivery(message_of(envelope, self.queue_name), envelope, payload, self, receipt)
+
+    def _was_begun(self, envelope: Envelope, body: bytes, receipt: Any) -> bool:
+        """Whether a handler has begun it before, and this has been dealt with."""
+        match self.past(envelope, receipt):
+            case Ended(worker, well=True):
+                logger.info("%s %s was done by %s, which could not say so", envelope.type, envelope.id, worker)
+                self.done(receipt)
+                self.forget(envelope, receipt)
+            case Death() | Ended() as past:
+                self._charge(envelope, receipt, past)
+            case Running():
+                self.hold(body, receipt)
+            case None:
+                return False
+        return True
 
     def _refuse(self, body: bytes, receipt: Any, failure: Failure, envelope: Envelope | None = None) -> None:
         """Into failed_queue, byte for byte."""
@@ -146,10 +246,23 @@ def _refusal(error: EnvelopeError | UnknownMessageType | ValidationError, queue:
     return refusal(error, reason="unreadable" if isinstance(error, EnvelopeError) else "unknown type", queue=queue)
 
 
+def _unknown_end(past: Death | Ended) -> tuple[Exception, str, bool]:
+    """What to say of a handler whose end nobody has told: the error, the reason, and whether others ran beside it."""
+    if isinstance(past, Ended):
+        text = f"it failed after its connection was lost; the log of {past.worker} says why"
+        return OutcomeLost(text), "attempts exhausted", False
+    beside = "" if past.alone else ", and others beside it"
+    return WorkerDied(f"the worker died while it ran{beside}"), "worker died", not past.alone
+
+
 def _next_attempt(envelope: Envelope, delay: int, record: dict[str, Any]) -> Envelope:
     attempts = [*envelope.meta.get("attempts", []), record][-ATTEMPTS_LIMIT:]
     meta = {**envelope.meta, "attempt": envelope.attempt + 1, "attempts": attempts, "eta": now_ms() + delay}
     return replace(envelope, meta=meta)
+
+
+def _put_off(envelope: Envelope, delay: int) -> Envelope:
+    return replace(envelope, meta={**envelope.meta, "eta": now_ms() + delay})
 
 
 def _failed(envelope: Envelope, failure: Failure) -> Envelope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dramatiq.broker import MessageProxy
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from carrier.messaging.envelope import Envelope
 
 
+@dataclass(slots=True)
+class Run:
+    """Its handler runs: whether alone in this process, and under which slot of the lease."""
+
+    alone: bool
+    slot: int | None
+
+
 class Delivery(MessageProxy):
     """One delivery of one message to this process. It prints as type and id: Dramatiq logs messages, and payloads are
     nobody's business.
@@ -28,6 +37,7 @@ class Delivery(MessageProxy):
         consumer: the consumer that took it, and that alone can settle it: after a reconnect its receipt means nothing.
         receipt: what that consumer needs to settle it.
         outcome: what is to become of it; None as long as nobody has decided.
+        run: set once its handler has begun.
         then: messages that were sent while it was being ended (callbacks, pipelines). They go out with its outcome.
     """
 
@@ -41,6 +51,7 @@ class Delivery(MessageProxy):
         self.receipt = receipt
         self.outcome: Outcome | None = None
         self.then: list[Outgoing] = []
+        self.run: Run | None = None
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # a plain attribute to the type checker, proxied at run time

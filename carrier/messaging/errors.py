@@ -19,6 +19,14 @@ class PermanentError(CarrierError):
     """Raised by a handler: trying again cannot help. The message goes to failed_queue at once."""
 
 
+class WorkerDied(CarrierError):
+    """The process that handled a message ended in the middle of it."""
+
+
+class OutcomeLost(CarrierError):
+    """A handler failed, and the connection over which its message came was lost before that could be said."""
+
+
 class EnvelopeError(CarrierError):
     """A body, or what was given to send, is not a message. The text says what is wrong, without payload values."""
 

@@ -13,9 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from carrier.messaging.envelope import Envelope, timestamp
-from carrier.messaging.errors import describe
+from carrier.messaging.errors import WorkerDied, describe
 
 FAILED_QUEUE = "failed_queue"
+#: The error of an attempt that ended with its worker.
+WORKER_DIED = f"{WorkerDied.__module__}.{WorkerDied.__qualname__}"
 #: The AMQP header (embedded: the column) that holds the failure of a message that never reached a handler.
 FAILURE_HEADER = "carrier-failure"
 
@@ -55,20 +57,25 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def attempt_record(attempt: int, error: BaseException) -> dict[str, Any]:
-    """One attempt that failed: when, which worker, which error."""
+def attempt_record(
+    attempt: int, error: BaseException, *, at: float | None = None, worker: str | None = None
+) -> dict[str, Any]:
+    """One attempt that failed: when (Unix time in s; now without it), which worker (this one), which error."""
     return {
         "attempt": attempt,
-        "at": timestamp(),
-        "worker": worker_name(),
+        "at": timestamp(at),
+        "worker": worker or worker_name(),
         "error": _name(error),
         "message": _message(error),
     }
 
 
-def failure_of(envelope: Envelope, error: BaseException, *, reason: str, queue: str) -> Failure:
-    """The failure of a message whose last attempt ended with ``error``."""
-    attempts = [*envelope.meta.get("attempts", []), attempt_record(envelope.attempt, error)][-ATTEMPTS_LIMIT:]
+def failure_of(
+    envelope: Envelope, error: BaseException, *, reason: str, queue: str, record: dict[str, Any] | None = None
+) -> Failure:
+    """The failure of a message whose last attempt ended with ``error``; ``record`` is that attempt's."""
+    record = record or attempt_record(envelope.attempt, error)
+    attempts = [*envelope.meta.get("attempts", []), record][-ATTEMPTS_LIMIT:]
     first = attempts[0].get("at") if isinstance(attempts[0], dict) else None
     return Failure(
         reason=reason,

@@ -33,4 +33,11 @@ class Back:
     """Not begun, or interrupted by nobody's fault: back into its queue as it was."""
 
 
-Outcome = Done | Again | Failed | Back
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not begun, because it must run alone and could not: handed out again ``delay`` ms from now, as it is."""
+
+    delay: int
+
+
+Outcome = Done | Again | Failed | Back | Later

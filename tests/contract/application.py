@@ -54,6 +54,16 @@ def killer(message: Numbered) -> None:
     note("done", message.n)
 
 
+@carrier.actor("poison", queue="work_queue", payload=Numbered, max_attempts=3, min_backoff=10, max_backoff=20)
+def poison(message: Numbered) -> None:
+    """Kills its worker every time, until there is a cure."""
+    note("began", message.n)
+    if not Path(os.environ["NOTES"]).with_name("cure").exists():
+        time.sleep(message.seconds)  # so that others run beside it
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    note("done", message.n)
+
+
 @carrier.actor("broken", queue="work_queue", payload=Numbered, max_attempts=3, min_backoff=10, max_backoff=20)
 def broken(message: Numbered) -> None:
     """Always fails."""

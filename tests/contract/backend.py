@@ -90,12 +90,13 @@ class Rabbitmq(Backend):
 
     def __init__(self, node: RabbitmqServer, home: Path) -> None:
         self.node = node
+        self._home = home
         self.url = node.new_vhost()
         self.vhost = self.url.rpartition("/")[2]
         self.environment = {"CARRIER_HOME": str(home), "RABBITMQ_URL": self.url}
 
     def broker(self, **options: Any) -> Broker:
-        return RabbitmqBroker([self.url], **options)
+        return RabbitmqBroker([self.url], home=self._home, **options)
 
     def put(self, queue: str, body: bytes, priority: int = 0) -> None:
         with closing(self.connect()) as connection:

@@ -179,16 +179,19 @@ def test_an_idle_connection_that_was_closed_is_replaced(
     assert collected == [1, 2]
 
 
-def test_a_handler_that_outlives_its_connection_settles_nothing_on_the_next(
-    backend: Rabbitmq, rabbit: RabbitmqBroker, working: Working
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
+def test_a_handler_that_outlives_its_connection_is_not_begun_again(
+    backend: Rabbitmq, rabbit: RabbitmqBroker, working: Working, fails: bool
 ) -> None:
     began: list[int] = []
     release = threading.Event()
 
-    @dramatiq.actor(queue_name="work_queue")
+    @dramatiq.actor(queue_name="work_queue", max_attempts=2, min_backoff=10, max_backoff=20)
     def hold(n: int) -> None:
         began.append(n)
         assert release.wait(60)
+        if fails and n == 0:
+            raise RuntimeError("it fails each time")
 
     for n in range(3):
         hold.send(n)
@@ -200,8 +203,11 @@ def test_a_handler_that_outlives_its_connection_settles_nothing_on_the_next(
         wait_until(lambda: backend.unacked("work_queue") == 2, "the new consumer holds as many as it may", timeout=60)
         release.set()
         rabbit.join("work_queue", timeout=60_000)
-    assert set(began) == {0, 1, 2}
+    assert sorted(began) == ([0, 0, 1, 2] if fails else [0, 1, 2]), "each attempt was begun once"
     assert backend.ready("work_queue") == 0
+    if fails:
+        (failure,) = backend.failures()
+        assert [each["error"].rpartition(".")[2] for each in failure["attempts"]] == ["OutcomeLost", "RuntimeError"]
 
 
 def test_all_that_was_confirmed_is_there_after_the_node_was_killed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sqlite3
@@ -10,14 +11,15 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 
+from carrier.messaging import lease
 from carrier.messaging.broker import Broker
-from carrier.messaging.embedded import lease, schema
+from carrier.messaging.embedded import schema
 from carrier.messaging.embedded.consumer import EmbeddedConsumer
 from carrier.messaging.embedded.database import Database
 from carrier.messaging.embedded.ledger import Ledger
@@ -67,7 +69,9 @@ class EmbeddedBroker(Broker):
                 self._open = _Open(Database(self.folder / "queue.db"))
             return self._open
 
-    def _lease(self) -> lease.Lease:
+    @property
+    def lease(self) -> lease.Lease:
+        """See :meth:`Broker.lease`; rows are leased under its number."""
         opened = self._opened()
         with self._opening:
             if opened.lease is not None:
@@ -78,13 +82,22 @@ class EmbeddedBroker(Broker):
                 raise BrokerUnavailable(
                     f"{self.leases}: cannot be used: {error.strerror}; look at CARRIER_HOME"
                 ) from None
-        for owner in lease.dead(self.leases):
-            self.release(owner)
+        for owner in lease.owners(self.leases):
+            if lease.is_dead(self.leases, owner):
+                self.release(owner)
         return own
 
     def release(self, owner: int) -> int:
-        """Hand out again what a dead process had leased; returns how many."""
+        """Hand out again what a dead process had leased; returns how many. What it was handling is marked, and what it
+        had done is dropped."""
+        past = lease.past(self.leases, owner)
         with self.database.transaction(self.database.taking) as connection:
+            for (seq,) in connection.execute(schema.HELD, (owner,)).fetchall():
+                match past.get(lease.digest(str(seq))):
+                    case lease.Death() as death:
+                        connection.execute(schema.DIED, (json.dumps(asdict(death)), seq, owner))
+                    case lease.Ended(well=True):
+                        connection.execute(schema.DELETE, (seq, owner))
             released = connection.execute(schema.RELEASE_ALL_OF, (owner,)).rowcount
         lease.remove(self.leases, owner)
         return released
@@ -106,7 +119,7 @@ class EmbeddedBroker(Broker):
     @property
     def owner(self) -> int:
         """The number under which this process leases messages."""
-        return self._lease().owner
+        return self.lease.owner
 
     def ledger(self, queue_name: str) -> Ledger:
         """What this process holds of a queue."""
@@ -166,7 +179,7 @@ class EmbeddedBroker(Broker):
             self._note_consumers()
 
     def _note_consumers(self) -> None:
-        opened, own = self._opened(), self._lease()
+        opened, own = self._opened(), self.lease
         with self._opening:
             try:
                 # Other threads may add theirs meanwhile; they come here after us.

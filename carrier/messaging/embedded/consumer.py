@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import time
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from dramatiq.errors import ConnectionClosed
 
+from carrier.messaging import lease
 from carrier.messaging.consumer import Consumer
 from carrier.messaging.delivery import Delivery
-from carrier.messaging.embedded import lease, schema
+from carrier.messaging.embedded import schema
 from carrier.messaging.embedded.ledger import Settled
-from carrier.messaging.envelope import now_ms
+from carrier.messaging.envelope import Envelope, now_ms
+from carrier.messaging.lease import Death
 from carrier.messaging.outgoing import Outgoing
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ class EmbeddedConsumer(Consumer):
     """Iterates over deliveries of one queue; the receipt of a delivery is its row and the lease that it is under."""
 
     broker: EmbeddedBroker
+    replaces_at_once = False
 
     def __init__(self, broker: EmbeddedBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name)
@@ -40,6 +44,7 @@ class EmbeddedConsumer(Consumer):
         self._database, self._owner = broker.database, broker.owner
         self._ledger = broker.ledger(queue_name)
         self._stopped = False
+        self._died: str | None = None  # of the message that is being admitted
         self._reaped = 0.0  # when, by the monotonic clock
         self._version = -1
         self._next_due = 0
@@ -58,7 +63,7 @@ class EmbeddedConsumer(Consumer):
             while True:
                 ledger.news.clear()
                 if ledger.batch and not self._stopped:
-                    seq, body = ledger.batch.popleft()
+                    seq, body, self._died = ledger.batch.popleft()
                     delivery = self.admit(body, (seq, self._owner))
                     if delivery is not None:
                         return delivery
@@ -96,12 +101,12 @@ class EmbeddedConsumer(Consumer):
         with ledger.turn:
             with ledger.lock:
                 settled = ledger.settled[:]
-                unbegun = [seq for seq, _ in ledger.batch] if self._stopped else []
+                unbegun = [seq for seq, _, _ in ledger.batch] if self._stopped else []
                 room = 0 if self._stopped else self._prefetch - ledger.out + len(settled)
             if not settled and not unbegun and room <= 0:
                 return
             with self._database.transaction(self._database.taking) as connection:
-                self._carry_out(connection, settled)
+                self._write(connection, settled)
                 connection.executemany(schema.RELEASE, [(seq, self._owner) for seq in unbegun])
                 taken = self._take(connection, room) if room > 0 else []
             with ledger.lock:
@@ -115,7 +120,7 @@ class EmbeddedConsumer(Consumer):
             if each.then is not None:
                 each.then()
 
-    def _carry_out(self, connection: sqlite3.Connection, settled: list[Settled]) -> None:
+    def _write(self, connection: sqlite3.Connection, settled: list[Settled]) -> None:
         gone = [(each.seq, each.owner) for each in settled if not each.release and not each.messages]
         connection.executemany(schema.DELETE, gone)
         connection.executemany(schema.RELEASE, [(each.seq, each.owner) for each in settled if each.release])
@@ -126,11 +131,11 @@ class EmbeddedConsumer(Consumer):
                 if dropped:
                     connection.executemany(schema.INSERT, schema.rows(each.messages))
 
-    def _take(self, connection: sqlite3.Connection, room: int) -> list[tuple[int, bytes]]:
+    def _take(self, connection: sqlite3.Connection, room: int) -> list[tuple[int, bytes, str | None]]:
         connection.execute(schema.RIPEN, (now_ms(),))
         found = connection.execute(schema.LEASE, (self._owner, self.queue_name, room)).fetchall()
         # UPDATE … RETURNING gives rows in no order (sqlite.org/lang_returning.html).
-        return [(seq, body) for seq, _, body in sorted(found, key=lambda row: (-row[1], row[0]))]
+        return [(seq, body, died) for seq, _, body, died in sorted(found, key=lambda row: (-row[1], row[0]))]
 
     def _reap(self) -> None:
         """Release what dead processes had leased."""
@@ -145,6 +150,23 @@ class EmbeddedConsumer(Consumer):
                 and (released := self.broker.release(owner))
             ):
                 logger.info("%d messages of a worker that died are handed out again", released)
+
+    # The past of a message
+
+    def key(self, envelope: Envelope, receipt: tuple[int, int]) -> str:
+        return str(receipt[0])
+
+    def past(self, envelope: Envelope, receipt: tuple[int, int]) -> Death | None:
+        return Death(**json.loads(self._died)) if self._died else None
+
+    def forget(self, envelope: Envelope, receipt: tuple[int, int]) -> None:
+        """Its row is gone, and the mark with it."""
+
+    def hold(self, body: bytes, receipt: tuple[int, int]) -> None:
+        raise AssertionError("a row is leased to one living process")
+
+    def is_lost(self) -> bool:
+        return False
 
     # Any thread
 

@@ -83,6 +83,8 @@ class Database:
         version = self.sending.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self.sending.executescript(f"BEGIN IMMEDIATE; {schema.CREATE} COMMIT;")
+        elif version == 1:
+            self.sending.executescript(f"BEGIN IMMEDIATE; {schema.FROM_1} COMMIT;")
         elif version != schema.VERSION:
             self.sending.close()
             raise BrokerUnavailable(

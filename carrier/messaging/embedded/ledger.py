@@ -29,7 +29,7 @@ class Ledger:
     them to the file.
     """
 
-    batch: deque[tuple[int, bytes]] = field(default_factory=deque)
+    batch: deque[tuple[int, bytes, str | None]] = field(default_factory=deque)
     settled: list[Settled] = field(default_factory=list)
     out: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -9,10 +9,11 @@ from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
 
 #: ``PRAGMA user_version`` of the file.
-VERSION = 1
+VERSION = 2
 
 #: ``due`` is Unix time in ms while a message is delayed, 0 once it is ready. ``owner`` is 0, or the process that has
-#: leased it. ``failure`` is the JSON beside bytes that never reached a handler.
+#: leased it. ``failure`` is the JSON beside bytes that never reached a handler, ``died`` that of the handler that was
+#: running when its process ended.
 CREATE = """
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -21,13 +22,17 @@ CREATE TABLE messages (
     due INTEGER NOT NULL,
     owner INTEGER NOT NULL DEFAULT 0,
     body BLOB NOT NULL,
-    failure TEXT
+    failure TEXT,
+    died TEXT
 );
 CREATE INDEX ready ON messages (queue, priority DESC, seq) WHERE owner = 0 AND due = 0;
 CREATE INDEX delayed ON messages (due) WHERE due > 0;
 CREATE INDEX leased ON messages (owner) WHERE owner > 0;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
+
+#: From a file of version 1.
+FROM_1 = "ALTER TABLE messages ADD COLUMN died TEXT; PRAGMA user_version = 2;"
 
 INSERT = "INSERT INTO messages (queue, priority, due, body, failure) VALUES (?, ?, ?, ?, ?)"
 
@@ -42,12 +47,14 @@ RIPEN = "UPDATE messages SET due = 0 WHERE due > 0 AND due <= ?"
 LEASE = """
 UPDATE messages SET owner = ? WHERE seq IN (
     SELECT seq FROM messages WHERE queue = ? AND owner = 0 AND due = 0 ORDER BY priority DESC, seq LIMIT ?
-) RETURNING seq, priority, body
+) RETURNING seq, priority, body, died
 """
 
 DELETE = "DELETE FROM messages WHERE seq = ? AND owner = ?"
 RELEASE = "UPDATE messages SET owner = 0 WHERE seq = ? AND owner = ?"
 RELEASE_ALL_OF = "UPDATE messages SET owner = 0 WHERE owner = ?"
+DIED = "UPDATE messages SET died = ? WHERE seq = ? AND owner = ?"
+HELD = "SELECT seq FROM messages WHERE owner = ?"
 OWNERS = "SELECT DISTINCT owner FROM messages WHERE owner > 0"
 
 COUNTS = """

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import random
+import secrets
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pika
 from dramatiq.errors import QueueJoinTimeout
@@ -22,6 +24,7 @@ from carrier.messaging.envelope import decode
 from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.figures import Figures
+from carrier.messaging.lease import Lease, sweep
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.connection import Nodes
@@ -45,6 +48,7 @@ class RabbitmqBroker(Broker):
     Parameters:
         urls: the nodes of one cluster.
         queue_type: "auto", "quorum" or "classic".
+        home: the folder where workers of this machine note what they handle; without it their deaths do not count.
         publish_timeout: seconds that a send keeps trying.
         management_url: the management API, for the figures that AMQP does not tell.
     """
@@ -54,6 +58,7 @@ class RabbitmqBroker(Broker):
         urls: Sequence[str],
         *,
         queue_type: str = "auto",
+        home: Path | None = None,
         publish_timeout: float = 30.0,
         management_url: str | None = None,
         middleware: list[Middleware] | None = None,
@@ -63,6 +68,7 @@ class RabbitmqBroker(Broker):
         self._queue_type = queue_type
         self._publish_timeout = publish_timeout
         self._management_url = management_url
+        self.leases = None if home is None else home / "leases-rabbitmq"
         self._reset()
         _brokers.add(self)
 
@@ -74,6 +80,8 @@ class RabbitmqBroker(Broker):
         self._declaring = threading.Lock()
         self._later: ThreadPoolExecutor | None = None
         self._ended = threading.Event()
+        self._lease: Lease | None = None
+        self._lease_tried = False
         self.consumers: set[RabbitmqConsumer] = set()
 
     def close(self) -> None:
@@ -81,11 +89,14 @@ class RabbitmqBroker(Broker):
         with self._declaring:
             publisher, self._publisher = self._publisher, None
             later, self._later = self._later, None
+            own, self._lease, self._lease_tried = self._lease, None, False
         self._ended.set()
         if publisher is not None:
             publisher.close()
         if later is not None:
             later.shutdown(wait=True)
+        if own is not None:
+            own.end()
         self._ended.clear()
 
     @property
@@ -103,6 +114,23 @@ class RabbitmqBroker(Broker):
             if self._later is None:
                 self._later = ThreadPoolExecutor(1, thread_name_prefix="carrier-later")
             return self._later
+
+    @property
+    def lease(self) -> Lease | None:
+        """See :meth:`Broker.lease`."""
+        if self._lease_tried or self.leases is None:
+            return self._lease
+        with self._declaring:
+            if not self._lease_tried:
+                self._lease_tried = True
+                try:
+                    self._lease = Lease(self.leases)
+                    sweep(self.leases)
+                except OSError as error:
+                    logger.warning(
+                        "%s: %s: a message that kills this worker will come back for ever", self.leases, error
+                    )
+            return self._lease
 
     # Topology
 
@@ -254,6 +282,8 @@ def publication(out: Outgoing) -> Publication:
         # A quorum queue takes a message without a priority for 4.
         priority=out.priority,
         message_id=out.id or None,
+        # Two sends of one message differ in it, two deliveries of one send do not.
+        correlation_id=secrets.token_hex(8),
         type=out.type or None,
         timestamp=int(time.time()),
         app_id="carrier",
@@ -277,6 +307,8 @@ _of_the_parent: list[Publisher | None] = []
 def _after_fork() -> None:
     for broker in list(_brokers):
         _of_the_parent.append(broker._publisher)
+        if broker._lease is not None:
+            broker._lease.abandon()
         broker._reset()
 
 

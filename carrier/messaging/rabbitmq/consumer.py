@@ -11,13 +11,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dramatiq.errors import BrokerConnectionError, ConnectionClosed
+from pika import BasicProperties
 from pika.exceptions import AMQPError, ConnectionWrongStateError
 
+from carrier.messaging import lease
 from carrier.messaging.consumer import Consumer
 from carrier.messaging.delivery import Delivery
+from carrier.messaging.envelope import Envelope
+from carrier.messaging.lease import Death, Ended, Running
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq.connection import explain
 
@@ -28,17 +32,36 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a closing consumer waits for messages that are just being replaced. They are safe either way.
 _CLOSING = 5.0
+#: Seconds until a message whose handler still runs is looked at again.
+_LOOK_AGAIN = 1.0
+
+
+class Receipt(NamedTuple):
+    """What there is to know of a delivery beside its body.
+
+    Attributes:
+        tag: its number on its channel.
+        sent: by which messages that were sent at different times and have one id are told apart.
+        redelivered: whether it was handed out before.
+    """
+
+    tag: int
+    sent: str | None
+    redelivered: bool
 
 
 class RabbitmqConsumer(Consumer):
-    """Iterates over deliveries of one queue; the receipt of a delivery is its tag."""
+    """Iterates over deliveries of one queue."""
 
     broker: RabbitmqBroker
+    replaces_at_once = True
 
     def __init__(self, broker: RabbitmqBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name)
         self._timeout = timeout / 1000
-        self._received: deque[tuple[int, bytes]] = deque()
+        self._received: deque[tuple[Receipt, bytes]] = deque()
+        #: Messages whose handler still runs: when to look again, by the monotonic clock, and what was received.
+        self._held: deque[tuple[float, Receipt, bytes]] = deque()
         self._settled: deque[tuple[int, bool]] = deque()  # tag, and whether it is acknowledged or given back
         #: All deliveries up to this tag are settled, and those of the set beyond it.
         self._floor, self._beyond = 0, set[int]()
@@ -66,19 +89,23 @@ class RabbitmqConsumer(Consumer):
         try:
             while True:
                 self._flush()
+                while self._held and (self._stopped or time.monotonic() >= self._held[0][0]):
+                    self._received.append(self._held.popleft()[1:])
                 if self._stopped:
                     self._give_back_received()
                 elif self._received:
-                    tag, body = self._received.popleft()
+                    receipt, body = self._received.popleft()
                     with self._counting:
                         self._out += 1
-                    delivery = self.admit(body, tag)
+                    delivery = self.admit(body, receipt)
                     if delivery is not None:
                         return delivery
                     continue
                 left = until - time.monotonic()
                 if left <= 0:
                     return None
+                if self._held:
+                    left = min(left, _LOOK_AGAIN)
                 self._connection.process_data_events(time_limit=left)
                 if self._gone or self._channel.is_closed:
                     # The queue was deleted, or the broker closed the channel: pika tells only whoever uses it.
@@ -88,8 +115,9 @@ class RabbitmqConsumer(Consumer):
             self.broker.forget()
             raise ConnectionClosed(explain(error)) from None
 
-    def _on_message(self, _: Any, method: Any, __: Any, body: bytes) -> None:
-        self._received.append((method.delivery_tag, body))
+    def _on_message(self, _: Any, method: Any, properties: BasicProperties, body: bytes) -> None:
+        receipt = Receipt(method.delivery_tag, properties.correlation_id, method.redelivered)
+        self._received.append((receipt, body))
 
     def _on_cancelled_by_broker(self, _: Any) -> None:
         self._gone = True
@@ -99,9 +127,9 @@ class RabbitmqConsumer(Consumer):
             self._cancelled = True
             self._channel.basic_cancel(self._tag)  # pika gives back what it has not dispatched yet
         while self._received:
-            tag, _ = self._received.popleft()
-            self._beyond.add(tag)
-            self._channel.basic_nack(tag, requeue=True)
+            receipt, _ = self._received.popleft()
+            self._beyond.add(receipt.tag)
+            self._channel.basic_nack(receipt.tag, requeue=True)
 
     def _flush(self) -> None:
         """Write what was settled.
@@ -130,16 +158,38 @@ class RabbitmqConsumer(Consumer):
             if tag > self._floor:
                 self._channel.basic_ack(tag)
 
+    # The past of a message
+
+    def key(self, envelope: Envelope, receipt: Receipt) -> str:
+        return f"{self.broker.nodes}\n{self.queue_name}\n{envelope.id}\n{receipt.sent}"
+
+    def past(self, envelope: Envelope, receipt: Receipt) -> Death | Running | Ended | None:
+        if self.broker.leases is None or not receipt.redelivered:
+            return None
+        return lease.look(self.broker.leases, self.key(envelope, receipt))
+
+    def forget(self, envelope: Envelope, receipt: Receipt) -> None:
+        if self.broker.leases is not None:
+            lease.forget(self.broker.leases, self.key(envelope, receipt))
+
+    def hold(self, body: bytes, receipt: Receipt) -> None:
+        with self._counting:
+            self._out -= 1
+        self._held.append((time.monotonic() + _LOOK_AGAIN, receipt, body))
+
+    def is_lost(self) -> bool:
+        return not self._connection.is_open or not self._channel.is_open
+
     # Any thread
 
-    def done(self, receipt: int) -> None:
+    def done(self, receipt: Receipt) -> None:
         self._settle_later(receipt, done=True)
 
-    def back(self, receipt: int) -> None:
+    def back(self, receipt: Receipt) -> None:
         self._settle_later(receipt, done=False)
 
-    def replace(self, receipt: int, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
-        if self._is_lost():
+    def replace(self, receipt: Receipt, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
+        if self.is_lost():
             # RabbitMQ hands the original out again: a copy beside it would make two of it.
             logger.info("a message of %s outlived its connection; it is handed out again", self.queue_name)
             self._settle_later(receipt, done=False)
@@ -149,7 +199,9 @@ class RabbitmqConsumer(Consumer):
         if then is not None:
             then()
 
-    def replace_later(self, receipt: int, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
+    def replace_later(
+        self, receipt: Receipt, messages: Sequence[Outgoing], then: Callable[[], None] | None = None
+    ) -> None:
         def settle() -> None:
             try:
                 self.replace(receipt, messages, then)
@@ -163,13 +215,10 @@ class RabbitmqConsumer(Consumer):
         self._stopped = True
         self._schedule_flush()
 
-    def _is_lost(self) -> bool:
-        return not self._connection.is_open or not self._channel.is_open
-
-    def _settle_later(self, tag: int, *, done: bool) -> None:
+    def _settle_later(self, receipt: Receipt, *, done: bool) -> None:
         with self._counting:
             self._out -= 1
-        self._settled.append((tag, done))
+        self._settled.append((receipt.tag, done))
         self._schedule_flush()
 
     def _schedule_flush(self) -> None:
