@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     #: Seconds that a send keeps trying before it raises PublishError.
     publish_timeout: float = Field(default=30.0, gt=0, le=3600)
 
+    #: Seconds that running handlers have when their process is told to end. Platforms kill after 30.
+    shutdown_grace: float = Field(default=25.0, ge=0, le=86_400)
+
     database_url: SecretStr | None = None
     smtp_url: SecretStr | None = None
     email_from: str = "carrier@localhost"

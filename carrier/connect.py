@@ -39,7 +39,12 @@ def _broker(url: str | None, middleware: list[Middleware] | None) -> Broker:
     if not urls:
         from carrier.messaging.embedded.broker import EmbeddedBroker
 
-        return EmbeddedBroker(settings.home, publish_timeout=settings.publish_timeout, middleware=middleware)
+        return EmbeddedBroker(
+            settings.home,
+            publish_timeout=settings.publish_timeout,
+            middleware=middleware,
+            grace=settings.shutdown_grace,
+        )
     from carrier.messaging.rabbitmq.broker import RabbitmqBroker
 
     management = settings.rabbitmq_management_url
@@ -50,4 +55,5 @@ def _broker(url: str | None, middleware: list[Middleware] | None) -> Broker:
         publish_timeout=settings.publish_timeout,
         management_url=management.get_secret_value() if management and not url else None,
         middleware=middleware,
+        grace=settings.shutdown_grace,
     )

@@ -38,6 +38,7 @@ from carrier.messaging.envelope import Envelope, check_depth, check_size
 from carrier.messaging.errors import UnknownMessageType
 from carrier.messaging.failure import FAILED_QUEUE, Failure
 from carrier.messaging.figures import Figures
+from carrier.messaging.lane import Lane
 from carrier.messaging.lease import Lease
 from carrier.messaging.outgoing import Outgoing, outgoing
 from carrier.messaging.walk import Walk
@@ -48,20 +49,37 @@ logger = logging.getLogger(__name__)
 FailureListener = Callable[[Envelope | None, Failure, BaseException | None], None]
 
 
+#: Seconds that running handlers have when their process is told to end.
+GRACE = 25.0
+
+
 def default_middleware() -> list[Middleware]:
     """Dramatiq's own, with Attempts in the place of Retries; handlers may ask which message they handle."""
     limits = [AgeLimit(), TimeLimit(), ShutdownNotifications()]
-    return [Deaths(), *limits, Callbacks(), Pipelines(), Attempts(), CurrentMessage(), Ending()]
+    return [*limits, Callbacks(), Pipelines(), Attempts(), CurrentMessage()]
 
 
 class Broker(dramatiq.Broker):
-    """The base of both brokers."""
+    """The base of both brokers.
 
-    def __init__(self, middleware: list[Middleware] | None = None) -> None:
-        super().__init__(middleware=default_middleware() if middleware is None else middleware)
+    Parameters:
+        middleware: in the place of :func:`default_middleware`; in front of it there are always Ending and Deaths.
+        grace: seconds that running handlers have when their process is told to end.
+
+    Attributes:
+        lane: who runs beside whom in this process.
+        handling: what each thread of this process has begun and not settled, by the thread's number.
+    """
+
+    def __init__(self, middleware: list[Middleware] | None = None, *, grace: float = GRACE) -> None:
+        self.lane = Lane()
+        self.handling: dict[int, Delivery] = {}
+        self.ending = Ending(grace)
+        given = default_middleware() if middleware is None else middleware
+        super().__init__(middleware=[self.ending, Deaths(), *given])
         self.queues: set[str] = set()
         self.failure_listeners: list[FailureListener] = []
-        self._ending = threading.local()
+        self._settling = threading.local()
 
     # What a broker is
 
@@ -148,7 +166,7 @@ class Broker(dramatiq.Broker):
             own, message = _own_delay(message, delay)
             self.emit_before("enqueue", message, own)
             ready.append((message, own, self._outgoing(message, max(0, own or 0))))
-        following = getattr(self._ending, "delivery", None)
+        following = getattr(self._settling, "delivery", None)
         if following is not None:
             following.then.extend(out for _, _, out in ready)
         else:
@@ -194,7 +212,13 @@ class Broker(dramatiq.Broker):
         attempts = next((m for m in self.middleware if isinstance(m, Attempts)), None) or Attempts()
         return attempts.backoff(self.actors.get(envelope.type), envelope)
 
-    # Ending a delivery
+    # Ending a delivery, and a worker
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call the hooks. A worker that stops waits for its handlers after they all know of it."""
+        super().emit_before(signal, *args, **kwargs)
+        if signal == "worker_shutdown":
+            self.ending.finish(self, args[0])
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks. What they send while a delivery is being ended is kept on it."""
@@ -206,11 +230,11 @@ class Broker(dramatiq.Broker):
 
     @contextlib.contextmanager
     def _following(self, delivery: Delivery) -> Iterator[None]:
-        self._ending.delivery = delivery
+        self._settling.delivery = delivery
         try:
             yield
         finally:
-            self._ending.delivery = None
+            self._settling.delivery = None
 
     def announce(self, envelope: Envelope | None, failure: Failure, error: BaseException | None) -> None:
         """Tell the listeners of a message that now lies safely in failed_queue; their errors harm nothing."""

@@ -77,6 +77,10 @@ class Consumer(dramatiq.Consumer):
         """Take no more messages, from any thread; what is taken can still be settled."""
 
     @abstractmethod
+    def leave(self) -> None:
+        """Nothing comes any more, from any thread: iterating yields None at once."""
+
+    @abstractmethod
     def past(self, envelope: Envelope, receipt: Any) -> Death | Running | Ended | None:
         """What became of a handler of it that was begun before."""
 
@@ -115,7 +119,6 @@ class Consumer(dramatiq.Consumer):
             logger.warning("%s failed, and its connection was lost: it counts as an attempt", delivery)
             state = State.FAILED
         lease.finish(run.slot, state)
-        delivery.run = None
 
     def _charge(self, envelope: Envelope, receipt: Any, past: Death | Ended) -> None:
         """A handler was begun and its end is not known: that was an attempt. Where others died beside it, it is no last
@@ -154,8 +157,16 @@ class Consumer(dramatiq.Consumer):
                 message.consumer._settle(message)
 
     def _settle(self, delivery: Delivery) -> None:
+        handling, run = self.broker.handling, delivery.run
+        if run is not None and handling.pop(run.thread, None) is not delivery:
+            return  # it could not be interrupted, and went back
         outcome = delivery.decide()
-        self._carry_out(delivery, outcome)
+        try:
+            self._carry_out(delivery, outcome)
+        except BaseException:
+            if run is not None:
+                handling[run.thread] = delivery  # Dramatiq calls again
+            raise
         self._ended(delivery, outcome)
 
     def _carry_out(self, delivery: Delivery, outcome: Outcome) -> None:

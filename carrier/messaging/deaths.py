@@ -15,7 +15,6 @@ from dramatiq.middleware import Middleware, SkipMessage
 from carrier.messaging.delivery import Delivery, Run
 from carrier.messaging.envelope import Envelope
 from carrier.messaging.failure import WORKER_DIED
-from carrier.messaging.lane import Lane
 from carrier.messaging.outcome import Back, Later
 
 #: Milliseconds after which a message that could not run alone is handed out again.
@@ -28,12 +27,10 @@ class Deaths(Middleware):
     First in the list, so that a message's own limits of time begin when its turn has come.
     """
 
-    def __init__(self) -> None:
-        self.lane = Lane()
-
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         if not isinstance(message, Delivery):
             return
+        ours = message.consumer.broker
         thread = threading.current_thread()
 
         def stopped() -> bool:
@@ -41,8 +38,9 @@ class Deaths(Middleware):
             return not getattr(thread, "running", True) or message.consumer.is_lost()
 
         alone = is_suspect(message.envelope)
-        if self.lane.enter(alone=alone, stopped=stopped):
-            message.run = Run(alone, message.consumer.begin(message))
+        if ours.lane.enter(alone=alone, stopped=stopped):
+            message.run = run = Run(threading.get_ident(), alone, message.consumer.begin(message))
+            ours.handling[run.thread] = message
             return
         message.outcome = Back() if stopped() else Later(_PUT_OFF)
         raise SkipMessage("its turn did not come")
@@ -56,7 +54,7 @@ class Deaths(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         if isinstance(message, Delivery) and message.run is not None:
-            self.lane.leave(alone=message.run.alone)
+            message.consumer.broker.lane.leave(alone=message.run.alone)
 
     def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.after_process_message(broker, message)  # a handler may skip its own message

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Run:
-    """Its handler runs: whether alone in this process, and under which slot of the lease."""
+    """Its handler was begun: in which thread, whether alone in this process, and under which slot of the lease."""
 
+    thread: int
     alone: bool
     slot: int | None
 

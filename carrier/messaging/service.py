@@ -112,15 +112,19 @@ class Messages:
     def start_consumers(self, *, threads: int = 8, queues: set[str] | None = None) -> None:
         """Work in this process, in threads; returns at once.
 
+        At SIGTERM, when it is called in the main thread, and at the interpreter's end it stops as :meth:`stop` does;
+        the program's own handler of the signal is called after that.
+
         Parameters:
             queues: those to work on; all without it.
         """
         if self._worker is None:
+            self.broker.ending.guard(self.broker)
             self._worker = Worker(self.broker, queues=queues, worker_threads=threads)
             self._worker.start()
 
     def stop(self) -> None:
-        """Give back what is not begun, wait for what runs, and stop working. Sending goes on."""
+        """Give back what is not begun, wait for what runs (SHUTDOWN_GRACE), and stop working. Sending goes on."""
         if self._worker is not None:
             self._worker.stop()
             self._worker = None

@@ -42,6 +42,16 @@ def slow(message: Numbered) -> None:
     note("done", message.n)
 
 
+@carrier.actor("busy", queue="work_queue", payload=Numbered, max_attempts=3)
+def busy(message: Numbered) -> None:
+    """Computes, which can be interrupted; a sleep cannot."""
+    note("began", message.n)
+    until = time.monotonic() + message.seconds
+    while time.monotonic() < until:
+        pass
+    note("done", message.n)
+
+
 @carrier.actor("killer", queue="work_queue", payload=Numbered)
 def killer(message: Numbered) -> None:
     """Kills its worker, the first time."""

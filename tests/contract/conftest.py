@@ -67,17 +67,17 @@ def working(broker: Broker) -> Working:
 
 
 @pytest.fixture
-def start_worker(backend: Backend, tmp_path: Path) -> Iterator[StartWorker]:
-    """Starts ``dramatiq tests.contract.application``; what its handlers did is read by :func:`notes`."""
+def start(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts a program that uses the backend; what its handlers did is read by :func:`notes`."""
     started: list[Process] = []
 
-    def start(*options: str, processes: int = 1, threads: int = 4, **environment: str) -> Process:
-        command = [sys.executable, "-m", "dramatiq", "tests.contract.application", "--path", str(ROOT)]
+    def start(command: list[str], **environment: str) -> Process:
         process = Process(
-            [*command, "-p", str(processes), "-t", str(threads), *options],
-            log=tmp_path / f"worker-{len(started)}.log",
+            command,
+            log=tmp_path / f"program-{len(started)}.log",
             environment={
                 "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
                 "NOTES": str(tmp_path / "notes"),
                 **backend.environment,
                 **environment,
@@ -90,6 +90,17 @@ def start_worker(backend: Backend, tmp_path: Path) -> Iterator[StartWorker]:
     yield start
     for process in started:
         process.kill()
+
+
+@pytest.fixture
+def start_worker(start: Callable[..., Process]) -> StartWorker:
+    """Starts ``dramatiq tests.contract.application``."""
+
+    def start_worker(*options: str, processes: int = 1, threads: int = 4, **environment: str) -> Process:
+        command = [sys.executable, "-m", "dramatiq", "tests.contract.application"]
+        return start([*command, "-p", str(processes), "-t", str(threads), *options], **environment)
+
+    return start_worker
 
 
 @pytest.fixture

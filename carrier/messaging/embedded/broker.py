@@ -18,7 +18,7 @@ from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 
 from carrier.messaging import lease
-from carrier.messaging.broker import Broker
+from carrier.messaging.broker import GRACE, Broker
 from carrier.messaging.embedded import schema
 from carrier.messaging.embedded.consumer import EmbeddedConsumer
 from carrier.messaging.embedded.database import Database
@@ -52,9 +52,14 @@ class EmbeddedBroker(Broker):
     """
 
     def __init__(
-        self, folder: Path, *, publish_timeout: float = 30.0, middleware: list[Middleware] | None = None
+        self,
+        folder: Path,
+        *,
+        publish_timeout: float = 30.0,
+        middleware: list[Middleware] | None = None,
+        grace: float = GRACE,
     ) -> None:
-        super().__init__(middleware)
+        super().__init__(middleware, grace=grace)
         self.folder = folder
         self._publish_timeout = publish_timeout
         self._open: _Open | None = None

@@ -43,7 +43,7 @@ class EmbeddedConsumer(Consumer):
         self._timeout = timeout / 1000
         self._database, self._owner = broker.database, broker.owner
         self._ledger = broker.ledger(queue_name)
-        self._stopped = False
+        self._stopped = self._leaving = False
         self._died: str | None = None  # of the message that is being admitted
         self._reaped = 0.0  # when, by the monotonic clock
         self._version = -1
@@ -74,7 +74,7 @@ class EmbeddedConsumer(Consumer):
                     if ledger.batch:
                         continue
                 left = until - time.monotonic()
-                if left <= 0:
+                if left <= 0 or self._leaving:
                     return None
                 # Woken by a settlement of this process; a message of another one is found by looking.
                 ledger.news.wait(min(left, WAKE_UP))
@@ -185,6 +185,10 @@ class EmbeddedConsumer(Consumer):
 
     def stop(self) -> None:
         self._stopped = True
+        self._ledger.news.set()
+
+    def leave(self) -> None:
+        self._leaving = True
         self._ledger.news.set()
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 from pika.exceptions import AMQPError
 
-from carrier.messaging.broker import Broker
+from carrier.messaging.broker import GRACE, Broker
 from carrier.messaging.envelope import decode
 from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
@@ -62,8 +62,9 @@ class RabbitmqBroker(Broker):
         publish_timeout: float = 30.0,
         management_url: str | None = None,
         middleware: list[Middleware] | None = None,
+        grace: float = GRACE,
     ) -> None:
-        super().__init__(middleware)
+        super().__init__(middleware, grace=grace)
         self.nodes = Nodes(urls)
         self._queue_type = queue_type
         self._publish_timeout = publish_timeout
@@ -149,8 +150,7 @@ class RabbitmqBroker(Broker):
             connection = self.nodes.connect("topology")
             try:
                 channel = connection.channel()
-                version = int(connection._impl.server_properties["version"].split(".")[0])
-                topology.declare_queues(channel, missing - {FAILED_QUEUE}, version, self._queue_type)
+                topology.declare_queues(channel, missing - {FAILED_QUEUE}, connection.version, self._queue_type)
                 if delays:
                     topology.declare_delays(channel)
                     self._delays_declared = True

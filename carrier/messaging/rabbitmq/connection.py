@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
@@ -23,6 +24,27 @@ from carrier.messaging.errors import BrokerUnavailable
 NOT_FOUND, RESOURCE_LOCKED = 404, 405
 #: Seconds after which a peer that does not answer while a connection is made counts as gone.
 _TIMEOUT = 10
+
+
+class Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no types
+    """A connection whose calls can have a limit of time: pika's wait for the server until a heartbeat is missed."""
+
+    @contextlib.contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Give the connection up when what is inside takes longer; the call that hangs raises an AMQPError."""
+        error = ConnectionClosed(0, f"no answer within {seconds:g} s")
+        loop = self._impl.ioloop
+        timer = loop.call_later(seconds, lambda: self._impl._terminate_stream(error))
+        try:
+            yield
+        finally:
+            if self.is_open:
+                loop.remove_timeout(timer)
+
+    @property
+    def version(self) -> int:
+        """The server's major version."""
+        return int(self._impl.server_properties["version"].split(".")[0])
 
 
 class Nodes:
@@ -48,14 +70,14 @@ class Nodes:
             each.client_properties = {"connection_name": f"carrier {purpose} {os.getpid()}"}
         return named
 
-    def connect(self, purpose: str) -> pika.BlockingConnection:
+    def connect(self, purpose: str) -> Connection:
         """A connection to the first node that answers.
 
         Raises:
             BrokerUnavailable: none does; the text says why.
         """
         try:
-            return pika.BlockingConnection(self.named(purpose))
+            return Connection(self.named(purpose))
         except (AMQPConnectionError, AMQPConnectorException, OSError, ssl.SSLError) as error:
             raise self.unavailable(error) from None
 

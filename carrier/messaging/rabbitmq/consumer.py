@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a closing consumer waits for messages that are just being replaced. They are safe either way.
-_CLOSING = 5.0
+#: Seconds that a closing consumer waits for messages that are just being replaced, and then for the server's answer.
+#: The messages are safe either way.
+_CLOSING = 1.0
 #: Seconds until a message whose handler still runs is looked at again.
 _LOOK_AGAIN = 1.0
 
@@ -68,7 +69,7 @@ class RabbitmqConsumer(Consumer):
         self._out = 0  # handed on and not settled
         self._counting = threading.Lock()
         self._flush_due = False
-        self._stopped = self._cancelled = self._gone = False
+        self._stopped = self._leaving = self._cancelled = self._gone = False
         self._connection = broker.nodes.connect(f"worker {queue_name}")
         try:
             self._channel = self._connection.channel()
@@ -102,7 +103,7 @@ class RabbitmqConsumer(Consumer):
                         return delivery
                     continue
                 left = until - time.monotonic()
-                if left <= 0:
+                if left <= 0 or self._leaving:
                     return None
                 if self._held:
                     left = min(left, _LOOK_AGAIN)
@@ -215,6 +216,10 @@ class RabbitmqConsumer(Consumer):
         self._stopped = True
         self._schedule_flush()
 
+    def leave(self) -> None:
+        self._leaving = True
+        self._schedule_flush()
+
     def _settle_later(self, receipt: Receipt, *, done: bool) -> None:
         with self._counting:
             self._out -= 1
@@ -239,8 +244,9 @@ class RabbitmqConsumer(Consumer):
                 self._connection.process_data_events(time_limit=0.05)
                 self._flush()
             if self._connection.is_open:
-                self._flush()
-                self._connection.close()
+                with self._connection.limited(_CLOSING):
+                    self._flush()
+                    self._connection.close()
         except AMQPError as error:
             raise ConnectionClosed(explain(error)) from None
 
