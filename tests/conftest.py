@@ -1,17 +1,19 @@
-"""What all tests share: settings of their own, and one RabbitMQ node for the whole run."""
+"""What all tests share: settings of their own, and one RabbitMQ node of each version for the whole run."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from settings import get_settings
 from tests.servers import rabbitmq
+from tests.servers.installed import INSTALLATIONS
 
 pytest_plugins = ["tests.programs"]
 
@@ -28,36 +30,52 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     get_settings.cache_clear()
 
 
-#: The ports of the run's node (AMQP, management), for the processes that run tests side by side. Set from outside they
-#: name a node that is there already, such as one of another version.
-_PORTS = "TEST_RABBITMQ_PORTS"
-_node = pytest.StashKey[rabbitmq.RabbitmqNode]()
+#: The ports of the run's nodes (AMQP, management), for the processes that run tests side by side. Set from outside they
+#: name a node that is there already.
+_PORTS = {version: f"TEST_RABBITMQ_{version.partition('.')[0]}_PORTS" for version in INSTALLATIONS}
+_nodes = pytest.StashKey[list[rabbitmq.RabbitmqNode]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the node of this run, in the process that lives longest. It comes up while other tests run."""
-    if _PORTS in os.environ:
-        return  # somebody else's node, or a process of a run that has one
-    if not config.option.collectonly and rabbitmq.is_installed():
-        node = rabbitmq.RabbitmqNode(Path(tempfile.mkdtemp(prefix="carrier-rabbitmq-")))
-        config.stash[_node] = node
-        os.environ[_PORTS] = f"{node.amqp} {node.management}"
+    """Start the nodes of this run, in the process that lives longest. They come up while other tests run."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    config.stash[_nodes] = []
+    for version, installation in INSTALLATIONS.items():
+        if installation.is_there and _PORTS[version] not in os.environ:
+            node = rabbitmq.RabbitmqNode(Path(tempfile.mkdtemp(prefix="carrier-rabbitmq-")), installation)
+            config.stash[_nodes].append(node)
+            os.environ[_PORTS[version]] = f"{node.amqp} {node.management}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End it."""
-    node = config.stash.get(_node, None)
-    if node is not None:
+    """End them."""
+    for node in config.stash.get(_nodes, []):
         node.stop()
         shutil.rmtree(node.folder)
 
 
+RabbitmqOf = Callable[[str], rabbitmq.RabbitmqServer]
+
+
 @pytest.fixture(scope="session")
-def rabbitmq_node() -> rabbitmq.RabbitmqServer:
-    """The node of this run. Where RabbitMQ cannot be had what needs it is skipped by name; in CI that is a failure."""
-    if _PORTS not in os.environ:
-        assert os.environ.get("CI") != "true", "rabbitmq-server is not installed"
-        pytest.skip("rabbitmq-server is not installed")
-    node = rabbitmq.RabbitmqServer(*map(int, os.environ[_PORTS].split()))
-    node.wait()
-    return node
+def rabbitmq_of() -> RabbitmqOf:
+    """The run's node of a version. Where it cannot be had what needs it is skipped by name."""
+
+    @cache
+    def get(version: str) -> rabbitmq.RabbitmqServer:
+        if _PORTS[version] not in os.environ:
+            # The one that Debian has is there in CI.
+            assert version != "3.10" or os.environ.get("CI") != "true", "rabbitmq-server is not installed"
+            pytest.skip(f"there is no RabbitMQ {version}")
+        node = rabbitmq.RabbitmqServer(*map(int, os.environ[_PORTS[version]].split()))
+        node.wait()
+        return node
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node(rabbitmq_of: RabbitmqOf) -> rabbitmq.RabbitmqServer:
+    """The run's node of the oldest version, for what does not depend on it."""
+    return rabbitmq_of("3.10")

@@ -1,4 +1,4 @@
-"""One suite, two brokers: a test that takes ``broker`` or ``backend`` runs on both."""
+"""One suite, three brokers: a test that takes ``broker`` or ``backend`` runs on embedded, RabbitMQ 3.10 and 4."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 from dramatiq import Worker
 
 from carrier.messaging.broker import Broker
+from tests.conftest import RabbitmqOf
 from tests.contract.backend import Backend, Embedded, Rabbitmq
+from tests.servers.installed import INSTALLATIONS
 from tests.servers.process import Process
 from tests.servers.rabbitmq import RabbitmqServer
 
@@ -23,21 +25,33 @@ Working = Callable[..., AbstractContextManager[Worker]]
 StartWorker = Callable[..., Process]
 
 
-@pytest.fixture
-def rabbitmq(rabbitmq_node: RabbitmqServer, tmp_path: Path) -> Iterator[Rabbitmq]:
-    """A virtual host for a test that is about RabbitMQ alone."""
-    made = Rabbitmq(rabbitmq_node, tmp_path / "home")
+def _on(node: RabbitmqServer, home: Path) -> Iterator[Rabbitmq]:
+    made = Rabbitmq(node, home)
     yield made
-    rabbitmq_node.delete_vhost(made.url)
+    node.delete_vhost(made.url)
 
 
-@pytest.fixture(params=["embedded", "rabbitmq"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """Each of the two."""
-    if request.param == "embedded":
-        return Embedded(tmp_path / "home")
-    made: Backend = request.getfixturevalue("rabbitmq")
-    return made
+@pytest.fixture(params=INSTALLATIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    """Each version of RabbitMQ."""
+    return str(request.param)
+
+
+@pytest.fixture
+def rabbitmq(version: str, rabbitmq_of: RabbitmqOf, tmp_path: Path) -> Iterator[Rabbitmq]:
+    """A virtual host for a test that is about RabbitMQ alone."""
+    yield from _on(rabbitmq_of(version), tmp_path / "home")
+
+
+@pytest.fixture(params=["embedded", *(f"rabbitmq-{version}" for version in INSTALLATIONS)])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Each broker."""
+    name, _, version = request.param.partition("-")
+    if name == "embedded":
+        yield Embedded(tmp_path / "home")
+    else:
+        of: RabbitmqOf = request.getfixturevalue("rabbitmq_of")
+        yield from _on(of(version), tmp_path / "home")
 
 
 @pytest.fixture

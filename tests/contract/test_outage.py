@@ -16,9 +16,11 @@ from carrier.messaging.errors import PublishError
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
+from tests.conftest import RabbitmqOf
 from tests.contract.backend import Rabbitmq
 from tests.contract.conftest import Working
-from tests.servers.rabbitmq import RabbitmqNode, RabbitmqServer
+from tests.servers.installed import INSTALLATIONS
+from tests.servers.rabbitmq import RabbitmqNode
 from tests.waiting import wait_until
 
 #: Seconds for which retries are refused. It is the outage itself, not a wait for something.
@@ -40,11 +42,12 @@ def rabbit(broker: Broker) -> RabbitmqBroker:
 
 
 @pytest.fixture
-def own_node(rabbitmq_node: RabbitmqServer, tmp_path: Path) -> Iterator[RabbitmqNode]:
-    """A node that nobody else uses; ``rabbitmq_node`` skips where none can be had."""
+def own_node(version: str, rabbitmq_of: RabbitmqOf, tmp_path: Path) -> Iterator[RabbitmqNode]:
+    """A node that nobody else uses."""
+    rabbitmq_of(version)  # skips where none can be had
     folder = tmp_path / "node"
     folder.mkdir()
-    node = RabbitmqNode(folder)
+    node = RabbitmqNode(folder, INSTALLATIONS[version])
     node.wait()
     yield node
     node.stop()

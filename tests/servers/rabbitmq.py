@@ -11,17 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tests.servers.installed import Installation
 from tests.servers.ports import HOST, answers, free_port
 from tests.servers.process import Process
 from tests.waiting import wait_until
-
-_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-_PATH = os.defpath + ":/usr/local/sbin:/usr/sbin:/sbin"
-
-
-def is_installed() -> bool:
-    """Is there a RabbitMQ on this machine?"""
-    return (_PROGRAMS / "rabbitmq-server").exists()
 
 
 class RabbitmqServer:
@@ -80,38 +73,41 @@ class RabbitmqServer:
 class RabbitmqNode(RabbitmqServer):
     """A node that this process has started; :meth:`start` does not wait for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, installation: Installation, *settings: str) -> None:
         super().__init__(free_port(), free_port())
         self.folder = folder
+        self._installation = installation
         self._epmd_port, self._distribution = free_port(), free_port()
         self._name = f"carrier-{secrets.token_hex(4)}@localhost"
         (folder / ".erlang.cookie").write_text(secrets.token_hex(10))
         (folder / ".erlang.cookie").chmod(0o600)
         (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
-        (folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = {HOST}:{self.amqp}\n"
-            f"management.tcp.ip = {HOST}\n"
-            f"management.tcp.port = {self.management}\n"
-            "disk_free_limit.absolute = 50MB\n"
+        lines = [
+            f"listeners.tcp.1 = {HOST}:{self.amqp}",
+            f"management.tcp.ip = {HOST}",
+            f"management.tcp.port = {self.management}",
+            "disk_free_limit.absolute = 50MB",
             # Management figures are fresh after a second instead of five: tests wait for them.
-            "collect_statistics_interval = 1000\n"
-        )
+            "collect_statistics_interval = 1000",
+            *settings,
+        ]
+        (folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         # A node would start an epmd that outlives it, on the usual port.
         self._epmd = Process(
-            ["epmd", "-port", str(self._epmd_port), "-address", HOST],
+            installation.command(folder, "epmd", "-port", str(self._epmd_port), "-address", HOST),
             log=folder / "epmd.log",
-            environment={"PATH": _PATH},
+            environment={"PATH": os.defpath},
         )
         wait_until(lambda: answers(self._epmd_port), "epmd answers")
         self._node = self._start()
 
     def _start(self) -> Process:
-        folder = str(self.folder)
+        folder = self._installation.inside(self.folder)
         return Process(
-            [str(_PROGRAMS / "rabbitmq-server")],
+            self._installation.command(self.folder, "rabbitmq-server"),
             log=self.folder / "node.log",
             environment={
-                "PATH": _PATH,
+                "PATH": os.defpath,
                 "HOME": folder,
                 "LANG": "C.UTF-8",
                 "ERL_EPMD_PORT": str(self._epmd_port),

@@ -253,4 +253,4 @@ class RabbitmqConsumer(Consumer):
     @property
     def busy(self) -> bool:
         """Whether it has taken messages that are not settled."""
-        return bool(self._out or self._received or self._settled)
+        return bool(self._out or self._received or self._held or self._settled)
