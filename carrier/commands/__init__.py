@@ -21,6 +21,7 @@ COMMANDS = {
     "scheduler": "scheduler.command",
     "supervise": "carrier.commands.supervise",
     "check": "carrier.commands.check",
+    "topology": "carrier.commands.topology",
     "schema": "carrier.commands.schema",
 }
 

@@ -31,6 +31,7 @@ from dramatiq.middleware import (
 from carrier.messaging.attempts import Attempts
 from carrier.messaging.consumer import Consumer
 from carrier.messaging.deaths import Deaths
+from carrier.messaging.declared import Declared
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import envelope_of
 from carrier.messaging.ending import Ending
@@ -118,6 +119,21 @@ class Broker(dramatiq.Broker):
 
         Raises:
             BrokerUnavailable: the broker cannot be reached.
+        """
+
+    def inspect(self) -> list[Declared]:
+        """What is declared of what Carrier wants, and what to do about it; nothing where nothing needs declaring.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached.
+        """
+        return []
+
+    def apply(self) -> None:
+        """Declare what is missing, and mend what can be. Raises as :meth:`inspect`.
+
+        Raises:
+            TopologyMismatch: something is there in a way that cannot be used.
         """
 
     def looked_at(self) -> list[str]:

@@ -65,12 +65,12 @@ def broker(backend: Backend) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def working(broker: Broker) -> Working:
-    """``with working(): …``: a worker in this process, on ``broker`` or another one."""
+def working(request: pytest.FixtureRequest) -> Working:
+    """``with working(): …``: a worker in this process, on the test's ``broker`` or another one."""
 
     @contextmanager
     def work(on: Broker | None = None, threads: int = 4) -> Iterator[Worker]:
-        worker = Worker(on or broker, worker_threads=threads, worker_timeout=100)
+        worker = Worker(on or request.getfixturevalue("broker"), worker_threads=threads, worker_timeout=100)
         worker.start()
         try:
             yield worker

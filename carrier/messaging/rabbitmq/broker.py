@@ -20,13 +20,14 @@ from dramatiq.middleware import Middleware
 from pika.exceptions import AMQPError
 
 from carrier.messaging.broker import GRACE, Broker
+from carrier.messaging.declared import Declared
 from carrier.messaging.envelope import decode
 from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.figures import Figures
 from carrier.messaging.lease import Lease, sweep
 from carrier.messaging.outgoing import Outgoing
-from carrier.messaging.rabbitmq import topology
+from carrier.messaging.rabbitmq import inspection, topology
 from carrier.messaging.rabbitmq.connection import Nodes
 from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
 from carrier.messaging.rabbitmq.figures import figures
@@ -66,7 +67,7 @@ class RabbitmqBroker(Broker):
     ) -> None:
         super().__init__(middleware, grace=grace)
         self.nodes = Nodes(urls)
-        self._queue_type = queue_type
+        self.queue_type = queue_type
         self._publish_timeout = publish_timeout
         self._management_url = management_url
         self.leases = None if home is None else home / "leases-rabbitmq"
@@ -149,10 +150,9 @@ class RabbitmqBroker(Broker):
                 return
             connection = self.nodes.connect("topology")
             try:
-                channel = connection.channel()
-                topology.declare_queues(channel, missing - {FAILED_QUEUE}, connection.version, self._queue_type)
+                topology.declare_queues(connection, missing - {FAILED_QUEUE}, self.queue_type)
                 if delays:
-                    topology.declare_delays(channel)
+                    topology.declare_delays(connection)
                     self._delays_declared = True
                 self._declared |= missing | {FAILED_QUEUE}
             except (AMQPError, OSError) as error:
@@ -221,12 +221,28 @@ class RabbitmqBroker(Broker):
 
     def figures(self) -> Figures:
         """See :meth:`Broker.figures`. Rates, workers and what is unacknowledged come from the management API."""
-        management = None
-        if self._management_url is not None:
-            first = self.nodes.parameters[0]
-            user = first.credentials.username, first.credentials.password
-            management = Management(self._management_url, first.virtual_host, user)
-        return figures(self.nodes, self.looked_at(), management)
+        return figures(self.nodes, self.looked_at(), self.management)
+
+    @property
+    def management(self) -> Management | None:
+        """The management API, where its address is known."""
+        if self._management_url is None:
+            return None
+        first = self.nodes.parameters[0]
+        user = first.credentials.username, first.credentials.password
+        return Management(self._management_url, first.virtual_host, user)
+
+    def inspect(self) -> list[Declared]:
+        """See :meth:`Broker.inspect`."""
+        return inspection.inspect(self.nodes, self.looked_at(), self.queue_type, self.management)
+
+    def apply(self) -> None:
+        """See :meth:`Broker.apply`."""
+        states = {each.name: each.state for each in self.inspect()}
+        self.ensure([name for name in self.looked_at() if states[name] != "differs"], delays=True)
+        at_risk = [name for name, state in states.items() if state == "at risk"]
+        if at_risk and self.management is not None:
+            inspection.lift_limits(self.looked_at(), at_risk, self.management)
 
     def flush(self, queue_name: str) -> None:
         """Drop all that waits in a queue; what is delayed stays."""

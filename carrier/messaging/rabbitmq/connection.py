@@ -20,8 +20,8 @@ from pika.exceptions import (
 
 from carrier.messaging.errors import BrokerUnavailable
 
-#: AMQP's reply codes for something that does not exist, and for something that is another connection's alone.
-NOT_FOUND, RESOURCE_LOCKED = 404, 405
+#: AMQP's reply codes: it does not exist, it is another connection's alone, it exists in another way.
+NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 404, 405, 406
 #: Seconds after which a peer that does not answer while a connection is made counts as gone.
 _TIMEOUT = 10
 
@@ -42,9 +42,14 @@ class Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no 
                 loop.remove_timeout(timer)
 
     @property
+    def release(self) -> str:
+        """The server's version, as "4.3.6"."""
+        return str(self._impl.server_properties["version"])
+
+    @property
     def version(self) -> int:
-        """The server's major version."""
-        return int(self._impl.server_properties["version"].split(".")[0])
+        """The first number of it."""
+        return int(self.release.partition(".")[0])
 
 
 class Nodes:

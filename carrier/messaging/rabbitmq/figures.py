@@ -7,12 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pika import BlockingConnection
 from pika.exceptions import AMQPError
 
 from carrier.messaging.figures import Figures, QueueFigures
 from carrier.messaging.rabbitmq import topology
-from carrier.messaging.rabbitmq.connection import Nodes
+from carrier.messaging.rabbitmq.connection import Connection, Nodes
 from carrier.messaging.rabbitmq.management import Management
 
 
@@ -25,7 +24,7 @@ def figures(nodes: Nodes, queues: list[str], management: Management | None) -> F
     connection = nodes.connect("status")
     try:
         broker: dict[str, Any] = {"kind": "rabbitmq", "nodes": str(nodes)}
-        broker["version"] = connection._impl.server_properties["version"]
+        broker["version"] = connection.release
         found, missing = [], []
         for name in queues:
             queue = topology.find_queue(connection, name)
@@ -53,7 +52,7 @@ def _with_rates(exact: QueueFigures, seen: QueueFigures | None) -> QueueFigures:
     return replace(exact, unacked=seen.unacked, publish_rate=seen.publish_rate, ack_rate=seen.ack_rate)
 
 
-def _delayed(connection: BlockingConnection) -> int:
+def _delayed(connection: Connection) -> int:
     """All that is in the delay levels, for whichever queue."""
     total = 0
     for number in range(topology.LEVELS):

@@ -68,13 +68,28 @@ class Management:
                 lines.append(f"node {node['name']} does not run")
         return lines
 
+    def policy_of(self, queue: str) -> dict[str, Any]:
+        """What policies set for a queue. Raises as :meth:`queues`."""
+        found: dict[str, Any] = self._get(f"queues/{self._vhost}/{quote(queue, safe='')}")
+        return found.get("effective_policy_definition") or {}
+
+    def set_policy(self, name: str, pattern: str, definition: dict[str, Any]) -> None:
+        """Have a policy for the queues whose names match. Raises as :meth:`queues`."""
+        body = {"pattern": pattern, "definition": definition, "apply-to": "queues"}
+        self._ask(f"policies/{self._vhost}/{quote(name, safe='')}", method="PUT", body=json.dumps(body).encode())
+
     def _get(self, path: str) -> Any:
+        return json.loads(self._ask(path))
+
+    def _ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
+        headers = {"Authorization": self._authorization, "Content-Type": "application/json"}
         request = urllib.request.Request(  # noqa: S310  (the settings take http and https only)
-            f"{self._base}/api/{path}", headers={"Authorization": self._authorization}
+            f"{self._base}/api/{path}", data=body, headers=headers, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310  (as above)
-                return json.load(answer)
+                read: bytes = answer.read()
+                return read
         except urllib.error.HTTPError as error:
             why = "user or password is wrong" if error.code == 401 else f"{error.code} {error.reason}"
         except urllib.error.URLError as error:

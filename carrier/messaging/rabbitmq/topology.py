@@ -9,15 +9,18 @@ queue. One publish, and no worker holds anything. Level queues are quorum queues
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from typing import Any
 
-from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Queue
 
 from carrier.messaging.errors import TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE
-from carrier.messaging.rabbitmq.connection import NOT_FOUND
+from carrier.messaging.rabbitmq.connection import NOT_FOUND, PRECONDITION_FAILED, Connection
+
+logger = logging.getLogger(__name__)
 
 LEVELS = 28
 UNIT = 100  # ms
@@ -46,47 +49,85 @@ def _word(queue: str) -> str:
     return queue.replace(".", ":")
 
 
-def work_queue_arguments(version: int, queue_type: str) -> dict[str, Any]:
-    """A queue of work. Quorum queues have priorities without an argument from version 4 on, and none before."""
-    if queue_type == "classic" or (queue_type == "auto" and version < 4):
-        return {"x-max-priority": MAX_PRIORITY + 1}
-    return _quorum(version)
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way in which a queue may be declared.
+
+    Attributes:
+        text: what it is, for people.
+        drops: whether RabbitMQ drops a message there that was handed out often.
+    """
+
+    text: str
+    arguments: dict[str, Any]
+    drops: bool = False
 
 
-def failed_queue_arguments(version: int, queue_type: str) -> dict[str, Any]:
-    """failed_queue: nothing expires there."""
-    return {} if queue_type == "classic" else _quorum(version)
+#: Priorities of a quorum queue need no argument from version 4 on, and there are none before.
+_CLASSIC = Kind("classic, with priorities", {"x-max-priority": MAX_PRIORITY + 1})
+_CLASSIC_PLAIN = Kind("classic", {})
+_QUORUM_3 = Kind("quorum", {"x-queue-type": "quorum"})
+#: From 4 on a quorum queue drops a message at its 21st delivery, and looking at one is a delivery. A 3.10 that is told
+#: "no limit" in the words of 4 drops it at the first.
+_QUORUM_4 = Kind("quorum, without a delivery limit", {"x-queue-type": "quorum", "x-delivery-limit": -1})
+_QUORUM_4_OF_3 = Kind("quorum, made by a RabbitMQ 3", {"x-queue-type": "quorum"}, drops=True)
 
 
-def _quorum(version: int) -> dict[str, Any]:
-    # From 4 on a quorum queue drops a message at its 21st delivery, and looking at one is a delivery.
-    return {"x-queue-type": "quorum", **({"x-delivery-limit": -1} if version >= 4 else {})}
+def kinds(queue: str, version: int, queue_type: str) -> list[Kind]:
+    """How a queue may be declared, the wanted one first. With ``auto`` one that is there is used as it is, so that a
+    server can move to version 4 under its queues."""
+    classic = _CLASSIC_PLAIN if queue == FAILED_QUEUE else _CLASSIC
+    quorum = [_QUORUM_3] if version < 4 else [_QUORUM_4, _QUORUM_4_OF_3]
+    if queue_type == "classic":
+        return [classic]
+    if queue_type == "quorum":
+        return quorum
+    # failed_queue has no priorities, and is quorum everywhere.
+    return [classic, *quorum] if version < 4 and queue != FAILED_QUEUE else [*quorum, classic]
 
 
-def declare_queues(channel: BlockingChannel, queues: set[str], version: int, queue_type: str) -> None:
+def declare_queues(connection: Connection, queues: set[str], queue_type: str) -> None:
     """Declare work queues and failed_queue, each bound to the end of the delay levels.
 
     Raises:
-        TopologyMismatch: one exists with other arguments.
+        TopologyMismatch: one exists with arguments that cannot be used.
     """
+    channel = connection.channel()
     channel.exchange_declare(OUT, "topic", durable=True)
     for queue in sorted(queues | {FAILED_QUEUE}):
-        failed = queue == FAILED_QUEUE
-        arguments = (failed_queue_arguments if failed else work_queue_arguments)(version, queue_type)
-        try:
-            channel.queue_declare(queue, durable=True, arguments=arguments)
-        except ChannelClosedByBroker as error:
-            if error.reply_code != 406:
-                raise
-            difference = error.reply_text.removeprefix("PRECONDITION_FAILED - ")
-            raise TopologyMismatch(
-                f"queue {queue} exists with other arguments: {difference}; "
-                "empty and delete it, or set QUEUE_TYPE to what it is"
-            ) from None
+        kind = declare_queue(connection, queue, queue_type)
+        if kind.drops:
+            logger.warning("queue %s is %s: it drops a message that was handed out 20 times, unless a policy sets "
+                           "delivery-limit; see carrier topology check", queue, kind.text)  # fmt: skip
         channel.queue_bind(queue, OUT, f"#.{_word(queue)}")
+    channel.close()
 
 
-def find_queue(connection: BlockingConnection, name: str) -> Queue.DeclareOk | None:
+def declare_queue(connection: Connection, queue: str, queue_type: str) -> Kind:
+    """Declare a queue in the first way that it can be, and return that.
+
+    Raises:
+        TopologyMismatch: it exists, with other arguments.
+    """
+    difference = ""
+    for kind in kinds(queue, connection.version, queue_type):
+        channel = connection.channel()
+        try:
+            channel.queue_declare(queue, durable=True, arguments=kind.arguments)
+        except ChannelClosedByBroker as error:
+            if error.reply_code != PRECONDITION_FAILED:
+                raise
+            difference = difference or error.reply_text.removeprefix("PRECONDITION_FAILED - ")
+        else:
+            channel.close()
+            return kind
+    raise TopologyMismatch(
+        f"queue {queue} exists with other arguments: {difference}; "
+        "stop what sends and works, empty it and delete it, or set QUEUE_TYPE to what it is"
+    )
+
+
+def find_queue(connection: Connection, name: str) -> Queue.DeclareOk | None:
     """A queue's counts, or None where it is not there. Asking for what is not there costs the channel that asks."""
     channel = connection.channel()
     try:
@@ -99,25 +140,37 @@ def find_queue(connection: BlockingConnection, name: str) -> Queue.DeclareOk | N
     return found
 
 
-def declare_delays(channel: BlockingChannel) -> None:
-    """Declare all delay levels, the lowest first: each binds to the one below it."""
+def level_arguments(number: int) -> dict[str, Any]:
+    """The queue of a delay level."""
+    return {
+        "x-queue-type": "quorum",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-message-ttl": 2**number * UNIT,
+        "x-dead-letter-exchange": level(number - 1) if number else OUT,
+    }
+
+
+def declare_delays(connection: Connection) -> None:
+    """Declare all delay levels, the lowest first: each binds to the one below it.
+
+    Raises:
+        TopologyMismatch: one exists with other arguments.
+    """
+    channel = connection.channel()
     below = OUT
     for number in range(LEVELS):
         name = level(number)
         bit = ".".join(["*"] * (LEVELS - 1 - number))
         bit = f"{bit}." if bit else ""
         channel.exchange_declare(name, "topic", durable=True)
-        channel.queue_declare(
-            name,
-            durable=True,
-            arguments={
-                "x-queue-type": "quorum",
-                "x-dead-letter-strategy": "at-least-once",
-                "x-overflow": "reject-publish",
-                "x-message-ttl": 2**number * UNIT,
-                "x-dead-letter-exchange": below,
-            },
-        )
+        try:
+            channel.queue_declare(name, durable=True, arguments=level_arguments(number))
+        except ChannelClosedByBroker as error:
+            if error.reply_code != PRECONDITION_FAILED:
+                raise
+            raise TopologyMismatch(f"queue {name} exists with other arguments: {error.reply_text}; delete it") from None
         channel.queue_bind(name, name, f"{bit}1.#")
         channel.exchange_bind(below, name, f"{bit}0.#")
         below = name
+    channel.close()

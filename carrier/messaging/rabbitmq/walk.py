@@ -20,7 +20,8 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from carrier.messaging.errors import BrokerUnavailable
 from carrier.messaging.failure import FAILURE_HEADER
 from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED
-from carrier.messaging.rabbitmq.topology import find_queue
+from carrier.messaging.rabbitmq.inspection import command, is_at_risk
+from carrier.messaging.rabbitmq.topology import declare_queue, find_queue
 from carrier.messaging.walk import Decision, Stored, Walk
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class RabbitmqWalk(Walk):
         self._connection = broker.nodes.connect(f"walk {queue_name}")
         try:
             self._lock()
+            self._check()
             self.total = self._ready()
         except AMQPError as error:
             self._close()
@@ -70,6 +72,17 @@ class RabbitmqWalk(Walk):
                 self._connection.sleep(_PAUSE)  # a lock's end is told to nobody
             else:
                 return
+
+    def _check(self) -> None:
+        """A message that is looked at must not be lost by it."""
+        if self._connection.version < 4 or find_queue(self._connection, self._queue) is None:
+            return
+        kind = declare_queue(self._connection, self._queue, self._broker.queue_type)
+        if is_at_risk(kind, self._queue, self._broker.management):
+            raise BrokerUnavailable(
+                f"{self._queue} drops messages that were looked at 20 times, so it is not looked at: "
+                f"set RABBITMQ_MANAGEMENT_URL and run carrier topology apply, or: {command(self._queue)}"
+            )
 
     def _ready(self) -> int:
         """How many are in the queue and not handed out; none where there is no such queue."""

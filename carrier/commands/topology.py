@@ -1,0 +1,56 @@
+"""``carrier topology``: what is declared on RabbitMQ, and what is to be done about it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from carrier.commands.terminal import plain, table
+from carrier.messaging.broker import Broker
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("topology")
+def command() -> None:
+    """Compare and declare Carrier's queues on RabbitMQ."""
+
+
+@command.command("check")
+@_json
+def check(as_json: bool) -> None:
+    """Show each queue: wanted, found, what to do. Status 1 when something differs or is at risk."""
+    from carrier.messaging.application import load
+
+    _show(load(), as_json)
+
+
+@command.command("apply")
+@_json
+def apply(as_json: bool) -> None:
+    """Declare what is missing, lift delivery limits, and show what is left to do."""
+    from carrier.messaging.application import load
+
+    broker = load()
+    broker.apply()
+    _show(broker, as_json)
+
+
+def _show(broker: Broker, as_json: bool) -> None:
+    found = broker.inspect()
+    broker.close()
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found]))
+    elif not found:
+        click.echo("The embedded broker keeps its queues in a file of its own: there is nothing to declare.")
+    else:
+        rows = [(each.name, each.state, each.wanted, each.found or "nothing") for each in found]
+        table(("queue", "state", "wanted", "found"), rows)
+        for todo in dict.fromkeys(each.todo for each in found if each.todo):
+            names = ", ".join(each.name for each in found if each.todo == todo)
+            click.echo(plain(f"{names}: {todo}"))
+    if any(each.state in ("differs", "at risk") for each in found):
+        sys.exit(1)
