@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import signal
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,14 @@ class RabbitmqNode(RabbitmqServer):
     def kill(self) -> None:
         """SIGKILL it: a power cut, but for the disk's cache."""
         self._node.kill()
+
+    def freeze(self) -> None:
+        """Stop it where it is: it holds its connections and answers nothing."""
+        os.killpg(self._node.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.killpg(self._node.pid, signal.SIGCONT)
 
     def start(self) -> None:
         """Start it again, with the data that it has; :meth:`wait` waits for it."""

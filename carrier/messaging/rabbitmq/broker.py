@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pika
-from dramatiq.errors import QueueJoinTimeout
+from dramatiq.errors import BrokerConnectionError, QueueJoinTimeout
 from dramatiq.middleware import Middleware
 from pika.exceptions import AMQPError
 
@@ -32,6 +32,7 @@ from carrier.messaging.rabbitmq.connection import Nodes
 from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
 from carrier.messaging.rabbitmq.figures import figures
 from carrier.messaging.rabbitmq.management import Management
+from carrier.messaging.rabbitmq.outage import Outage
 from carrier.messaging.rabbitmq.publisher import UNCONFIRMED, Publication, Publisher
 from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 _CHUNK = 2_000
 #: Seconds between two tries to store: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+#: Seconds that declaring may take: 28 quorum queues on a loaded server.
+_DECLARING = 30.0
 
 
 class RabbitmqBroker(Broker):
@@ -80,6 +83,8 @@ class RabbitmqBroker(Broker):
         self._declared: set[str] = set()
         self._delays_declared = False
         self._declaring = threading.Lock()
+        self._making = threading.Lock()  # what is made at its first use
+        self._outage = Outage(str(self.nodes))
         self._later: ThreadPoolExecutor | None = None
         self._ended = threading.Event()
         self._lease: Lease | None = None
@@ -88,7 +93,7 @@ class RabbitmqBroker(Broker):
 
     def close(self) -> None:
         """Close the publishing connection. A broker that is used again afterwards opens a new one."""
-        with self._declaring:
+        with self._making:
             publisher, self._publisher = self._publisher, None
             later, self._later = self._later, None
             own, self._lease, self._lease_tried = self._lease, None, False
@@ -104,7 +109,7 @@ class RabbitmqBroker(Broker):
     @property
     def publisher(self) -> Publisher:
         """The publishing connection of this process."""
-        with self._declaring:
+        with self._making:
             if self._publisher is None:
                 self._publisher = Publisher(self.nodes)
             return self._publisher
@@ -112,7 +117,7 @@ class RabbitmqBroker(Broker):
     @property
     def later(self) -> ThreadPoolExecutor:
         """A thread for what a consumer's own thread must not wait for."""
-        with self._declaring:
+        with self._making:
             if self._later is None:
                 self._later = ThreadPoolExecutor(1, thread_name_prefix="carrier-later")
             return self._later
@@ -122,7 +127,7 @@ class RabbitmqBroker(Broker):
         """See :meth:`Broker.lease`."""
         if self._lease_tried or self.leases is None:
             return self._lease
-        with self._declaring:
+        with self._making:
             if not self._lease_tried:
                 self._lease_tried = True
                 try:
@@ -136,30 +141,39 @@ class RabbitmqBroker(Broker):
 
     # Topology
 
-    def ensure(self, queues: Iterable[str], *, delays: bool = False) -> None:
-        """Declare what this process has not declared yet.
+    def ensure(self, queues: Iterable[str], *, delays: bool = False, limit: float = _DECLARING) -> None:
+        """Declare what this process has not declared yet, within ``limit`` seconds.
 
         Raises:
             BrokerUnavailable: RabbitMQ cannot be reached.
             TopologyMismatch: a queue exists with other arguments.
         """
-        with self._declaring:
+        if self._declared.issuperset(queues) and (self._delays_declared or not delays):
+            return
+        until = time.monotonic() + limit
+        if not self._declaring.acquire(timeout=limit):
+            raise self.nodes.unavailable(TimeoutError(f"no answer within {limit:g} s"))
+        try:
             missing = set(queues) - self._declared
-            delays = delays and not self._delays_declared
-            if not missing and not delays:
-                return
-            connection = self.nodes.connect("topology")
-            try:
-                topology.declare_queues(connection, missing - {FAILED_QUEUE}, self.queue_type)
-                if delays:
-                    topology.declare_delays(connection)
-                    self._delays_declared = True
-                self._declared |= missing | {FAILED_QUEUE}
-            except (AMQPError, OSError) as error:
-                raise self.nodes.unavailable(error) from None
-            finally:
-                if connection.is_open:
-                    connection.close()
+            if missing or (delays and not self._delays_declared):
+                self._declare(missing, delays, max(0.1, until - time.monotonic()))
+        finally:
+            self._declaring.release()
+
+    def _declare(self, missing: set[str], delays: bool, limit: float) -> None:
+        connection = self.nodes.connect("topology", limit)
+        try:
+            connection.give_up_after(limit)
+            topology.declare_queues(connection, missing - {FAILED_QUEUE}, self.queue_type)
+            if delays:
+                topology.declare_delays(connection)
+                self._delays_declared = True
+            self._declared |= missing | {FAILED_QUEUE}
+        except (AMQPError, OSError) as error:
+            raise self.nodes.unavailable(error) from None
+        finally:
+            if connection.is_open:
+                connection.close()
 
     def forget(self) -> None:
         """Something that was declared is gone: declare all of it again before the next use."""
@@ -182,9 +196,11 @@ class RabbitmqBroker(Broker):
         pause, why = _FIRST_PAUSE, UNCONFIRMED
         while True:
             try:
-                self.ensure(queues, delays=delays)
+                self.ensure(queues, delays=delays, limit=max(0.1, until - time.monotonic()))
             except BrokerUnavailable as error:
-                why = str(error)
+                # What was cut short by the end of our time says less than an earlier try.
+                if why == UNCONFIRMED or time.monotonic() < until:
+                    why = str(error)
             except TopologyMismatch as error:
                 raise PublishError(str(error)) from None
             else:
@@ -205,13 +221,21 @@ class RabbitmqBroker(Broker):
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
-        """See :meth:`Broker.consume`."""
+        """See :meth:`Broker.consume`. A worker's thread is kept here until there is a broker, or it is told to end."""
         self._known(queue_name)
-        try:
-            self.ensure({queue_name})
-        except TopologyMismatch as error:
-            raise BrokerUnavailable(str(error)) from None
-        return RabbitmqConsumer(self, queue_name, prefetch, timeout)
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                self.ensure({queue_name})
+                consumer = RabbitmqConsumer(self, queue_name, prefetch, timeout)
+            except (BrokerConnectionError, TopologyMismatch) as error:
+                self._outage.note(str(error))
+                if not _goes_on(pause * random.uniform(0.5, 1)):  # noqa: S311  (not a secret)
+                    raise BrokerUnavailable(str(error)) from None
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self._outage.over()
+                return consumer
 
     # Looking, and what tests need
 
@@ -283,6 +307,18 @@ class RabbitmqBroker(Broker):
             return False
         queues = [queue_name, *(topology.level(n) for n in range(topology.LEVELS) if self._delays_declared)]
         return not any(channel.queue_declare(queue, passive=True).method.message_count for queue in queues)
+
+
+def _goes_on(seconds: float) -> bool:
+    """Wait, and say whether the calling thread is a consumer's of a worker that has not been told to end meanwhile."""
+    thread = threading.current_thread()
+    until = time.monotonic() + seconds
+    while getattr(thread, "running", False):
+        left = until - time.monotonic()
+        if left <= 0:
+            return True
+        time.sleep(min(left, 0.1))  # Dramatiq sets a flag, and tells nobody
+    return False
 
 
 def publication(out: Outgoing) -> Publication:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
+import re
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pika
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
 from pika.exceptions import (
     AMQPConnectionError,
     ChannelClosed,
@@ -26,20 +26,17 @@ NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 404, 405, 406
 _TIMEOUT = 10
 
 
+#: What RabbitMQ says at a limit, which pika repeats inside what it takes it for.
+_LIMIT = re.compile(r"connection limit \(\d+\) is reached")
+
+
 class Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no types
     """A connection whose calls can have a limit of time: pika's wait for the server until a heartbeat is missed."""
 
-    @contextlib.contextmanager
-    def limited(self, seconds: float) -> Iterator[None]:
-        """Give the connection up when what is inside takes longer; the call that hangs raises an AMQPError."""
+    def give_up_after(self, seconds: float) -> None:
+        """End the connection when it is still open then; the call that hangs raises an AMQPError."""
         error = ConnectionClosed(0, f"no answer within {seconds:g} s")
-        loop = self._impl.ioloop
-        timer = loop.call_later(seconds, lambda: self._impl._terminate_stream(error))
-        try:
-            yield
-        finally:
-            if self.is_open:
-                loop.remove_timeout(timer)
+        self._impl.ioloop.call_later(seconds, lambda: self._impl._terminate_stream(error))
 
     @property
     def release(self) -> str:
@@ -61,28 +58,29 @@ class Nodes:
 
     def __init__(self, urls: Sequence[str]) -> None:
         try:
-            self.parameters = [_parameters(url) for url in urls]
+            self.parameters = [pika.URLParameters(url) for url in urls]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             what = str(error).partition(":")[0]
             raise BrokerUnavailable(
                 f"RABBITMQ_URL cannot be understood ({what}); write amqp://user:password@host:5672/vhost"
             ) from None
 
-    def named(self, purpose: str) -> list[pika.URLParameters]:
-        """Parameters with a name by which operators find the connection."""
+    def named(self, purpose: str, limit: float = _TIMEOUT) -> list[pika.URLParameters]:
+        """Parameters with a name by which operators find the connection, for all nodes to be tried in ``limit`` s."""
         named = [copy.copy(each) for each in self.parameters]
         for each in named:
+            each.socket_timeout = each.stack_timeout = min(_TIMEOUT, max(0.1, limit / len(named)))
             each.client_properties = {"connection_name": f"carrier {purpose} {os.getpid()}"}
         return named
 
-    def connect(self, purpose: str) -> Connection:
-        """A connection to the first node that answers.
+    def connect(self, purpose: str, limit: float = _TIMEOUT) -> Connection:
+        """A connection to the first node that answers; each has its share of ``limit`` seconds for it.
 
         Raises:
             BrokerUnavailable: none does; the text says why.
         """
         try:
-            return Connection(self.named(purpose))
+            return Connection(self.named(purpose, limit))
         except (AMQPConnectionError, AMQPConnectorException, OSError, ssl.SSLError) as error:
             raise self.unavailable(error) from None
 
@@ -95,14 +93,10 @@ class Nodes:
                          for each in self.parameters)  # fmt: skip
 
 
-def _parameters(url: str) -> pika.URLParameters:
-    parameters = pika.URLParameters(url)
-    parameters.socket_timeout = parameters.stack_timeout = _TIMEOUT
-    return parameters
-
-
 def explain(error: BaseException | None) -> str:
     """One clause for people."""
+    if limit := _LIMIT.search(str(error)):
+        return limit[0]
     if isinstance(error, ProbableAuthenticationError):
         return "user or password is wrong"
     if isinstance(error, ProbableAccessDeniedError):
@@ -113,11 +107,12 @@ def explain(error: BaseException | None) -> str:
     inner: BaseException | None = error
     while inner is not None:
         inside = [getattr(inner, "exception", None), *inner.args]
-        inside = [getattr(inner, "exception", None), *inner.args]
         nested = next((each for each in inside if isinstance(each, BaseException)), None)
         if nested is None:
             break
         inner = nested
+    if isinstance(inner, AMQPConnectorStackTimeout):
+        return "no answer in time"
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
     return str(inner) or type(inner).__name__

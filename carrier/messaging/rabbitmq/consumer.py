@@ -80,7 +80,7 @@ class RabbitmqConsumer(Consumer):
             if self._connection.is_open:
                 self._connection.close()
             broker.forget()
-            raise ConnectionClosed(explain(error)) from None
+            raise broker.nodes.unavailable(error) from None
         broker.consumers.add(self)
 
     # The consumer thread
@@ -244,9 +244,9 @@ class RabbitmqConsumer(Consumer):
                 self._connection.process_data_events(time_limit=0.05)
                 self._flush()
             if self._connection.is_open:
-                with self._connection.limited(_CLOSING):
-                    self._flush()
-                    self._connection.close()
+                self._connection.give_up_after(_CLOSING)
+                self._flush()
+                self._connection.close()
         except AMQPError as error:
             raise ConnectionClosed(explain(error)) from None
 

@@ -14,6 +14,9 @@ from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.connection import Connection, Nodes
 from carrier.messaging.rabbitmq.management import Management
 
+#: Seconds that RabbitMQ has for all answers.
+_LIMIT = 20.0
+
 
 def figures(nodes: Nodes, queues: list[str], management: Management | None) -> Figures:
     """A moment of the broker; it makes no queue.
@@ -23,6 +26,7 @@ def figures(nodes: Nodes, queues: list[str], management: Management | None) -> F
     """
     connection = nodes.connect("status")
     try:
+        connection.give_up_after(_LIMIT)
         broker: dict[str, Any] = {"kind": "rabbitmq", "nodes": str(nodes)}
         broker["version"] = connection.release
         found, missing = [], []

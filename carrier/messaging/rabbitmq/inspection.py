@@ -19,6 +19,8 @@ from carrier.messaging.rabbitmq.management import Management
 POLICY = "carrier-delivery-limit"
 #: Seconds until the management API shows a new policy.
 _IN_FORCE = 15.0
+#: Seconds that RabbitMQ has for all answers.
+_LIMIT = 60.0
 _MAKE = "carrier topology apply makes what is missing, as the first message does"
 
 
@@ -30,6 +32,7 @@ def inspect(nodes: Nodes, queues: list[str], queue_type: str, management: Manage
     """
     connection = nodes.connect("topology")
     try:
+        connection.give_up_after(_LIMIT)
         found = [_queue(connection, name, queue_type, management) for name in queues]
         return [*found, _levels(connection)]
     except AMQPError as error:

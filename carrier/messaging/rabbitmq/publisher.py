@@ -6,7 +6,6 @@ anything but its socket, so it answers heartbeats whatever the callers do.
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -20,11 +19,12 @@ from pika.channel import Channel
 from pika.exceptions import ChannelClosed, ChannelClosedByClient, UnsupportedAMQPFieldException
 
 from carrier.messaging.rabbitmq.connection import NOT_FOUND, Nodes, explain
-
-logger = logging.getLogger(__name__)
+from carrier.messaging.rabbitmq.outage import Outage
 
 #: Seconds between two tries to connect: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: Seconds that closing waits for the server.
+_CLOSING = 2.0
 #: What there is to say of a message that nothing has been heard of.
 UNCONFIRMED = "it was not confirmed"
 #: Messages that are written in one go, before the socket is read again.
@@ -67,6 +67,7 @@ class Publisher:
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
+        self._outage = Outage(str(nodes))
         self._waiting: deque[tuple[Batch, Publication]] = deque()
         self._unconfirmed: dict[int, tuple[Batch, Publication]] = {}
         self._returned: set[tuple[str | None, str, str]] = set()
@@ -120,7 +121,7 @@ class Publisher:
             if connection is not None:
                 connection.ioloop.add_callback_threadsafe(lambda: self._close(connection))
         if thread is not None:
-            thread.join(5)
+            thread.join(_CLOSING)
 
     # The connection's thread
 
@@ -171,6 +172,7 @@ class Publisher:
 
     def _on_ready(self, channel: Channel) -> None:
         self._tag, self._refused, self._pause, self.trouble = 0, False, _FIRST_PAUSE, None
+        self._outage.over()
         self._channel = channel
         self._write()
 
@@ -188,7 +190,7 @@ class Publisher:
         self._channel = None
         if not self._closing.is_set():
             self.trouble = self.trouble or explain(reason)
-            logger.info("no connection to RabbitMQ at %s: %s", self._nodes, self.trouble)
+            self._outage.note(f"RabbitMQ at {self._nodes} cannot be used: {self.trouble}")
         connection.ioloop.stop()
 
     def _on_blocked(self, _: Any, method: Any) -> None:
