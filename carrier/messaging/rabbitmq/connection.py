@@ -16,6 +16,7 @@ from pika.exceptions import (
     ConnectionClosed,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
+    StreamLostError,
 )
 
 from carrier.messaging.errors import BrokerUnavailable
@@ -113,6 +114,8 @@ def explain(error: BaseException | None) -> str:
         inner = nested
     if isinstance(inner, AMQPConnectorStackTimeout):
         return "no answer in time"
+    if isinstance(inner, StreamLostError):
+        return "it has closed the connection"
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
     return str(inner) or type(inner).__name__
