@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,11 @@ class Installation:
         """Can a node of it be started?"""
         if self.root is None:
             return Path(_PROGRAMS, "rabbitmq-server").exists()
-        return (self.root / "complete").exists() and os.geteuid() == 0
+        # Where a process may not mount or change its root, what is unpacked is of no use.
+        complete = (self.root / "complete").exists()
+        return (
+            complete and subprocess.run(self.command(self.root / "node", "true"), capture_output=True).returncode == 0
+        )
 
     def command(self, folder: Path, *words: str) -> list[str]:
         """``words`` as they are run beside a node whose files are in ``folder``."""
