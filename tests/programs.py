@@ -45,14 +45,14 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
 
 @pytest.fixture
 def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
-    """Starts a program that runs on."""
+    """Starts a program that runs on, as :func:`run` does."""
     started: list[Process] = []
 
-    def start(program: str, *words: str) -> Process:
+    def start(program: str, *words: str, **more: str) -> Process:
         process = Process(
             [str(PROGRAMS / program), *words],
             log=tmp_path / f"{program}-{len(started)}.log",
-            environment=environment,
+            environment={**environment, **more},
             cwd=tmp_path,
         )
         started.append(process)

@@ -49,6 +49,7 @@ class Consumer(dramatiq.Consumer):
     def __init__(self, broker: Broker, queue_name: str) -> None:
         self.broker = broker
         self.queue_name = queue_name
+        self._lease = broker.lease
 
     # What a broker's consumer is
 
@@ -104,13 +105,12 @@ class Consumer(dramatiq.Consumer):
 
     def begin(self, delivery: Delivery) -> int | None:
         """Note in this process's lease that its handler begins."""
-        lease = self.broker.lease
-        return None if lease is None else lease.begin(self.key(delivery.envelope, delivery.receipt))
+        return None if self._lease is None else self._lease.begin(self.key(delivery.envelope, delivery.receipt))
 
     def _ended(self, delivery: Delivery, outcome: Outcome) -> None:
         """Note in the lease how it ended: the broker may never hear of it, and hand the message out again."""
-        run, lease = delivery.run, self.broker.lease
-        if run is None or run.slot is None or lease is None:
+        run = delivery.run
+        if run is None or run.slot is None or self._lease is None:
             return
         state = State.FREE
         if isinstance(outcome, Done) and (self.replaces_at_once or not delivery.then):
@@ -118,7 +118,7 @@ class Consumer(dramatiq.Consumer):
         elif isinstance(outcome, Again | Failed) and self.is_lost():
             logger.warning("%s failed, and its connection was lost: it counts as an attempt", delivery)
             state = State.FAILED
-        lease.finish(run.slot, state)
+        self._lease.finish(run.slot, state)
 
     def _charge(self, envelope: Envelope, receipt: Any, past: Death | Ended) -> None:
         """A handler was begun and its end is not known: that was an attempt. Where others died beside it, it is no last

@@ -122,7 +122,7 @@ class Lease:
     def begin(self, key: str) -> int | None:
         """Note that a handler begins with the message ``key``. Returns its slot; None when there is none left."""
         with self._lock:
-            if not self._free:
+            if self._map.closed or not self._free:
                 return None
             slot = self._free.popleft()
             _SLOT.pack_into(self._map, _at(slot), State.FREE, now_ms(), digest(key))
@@ -176,7 +176,7 @@ def owners(folder: Path) -> list[int]:
 
 
 def past(folder: Path, owner: int) -> dict[bytes, Death | Ended]:
-    """What a dead process was handling or had handled last, by the digests of the messages' keys."""
+    """What a process was handling when it died, or has handled last, by the digests of the messages' keys."""
     content = _read(folder, owner)
     slots = [slot for slot in _SLOT.iter_unpack(content[_HEAD:_SIZE]) if slot[0] != State.FREE]
     running = sum(state == State.RUNNING for state, _, _ in slots)
@@ -194,20 +194,15 @@ def past(folder: Path, owner: int) -> dict[bytes, Death | Ended]:
 def look(folder: Path, key: str) -> Death | Running | Ended | None:
     """What became of the message ``key`` in the process of this machine that was the last to begin it."""
     wanted = digest(key)
-    last: tuple[int, int, State] | None = None
-    for owner in owners(folder):
-        for _, state, began in _noted(_read(folder, owner), wanted):
-            if last is None or began >= last[0]:
-                last = began, owner, state
-    if last is None:
+    runs = [
+        (began, owner, state) for owner in owners(folder) for _, state, began in _noted(_read(folder, owner), wanted)
+    ]
+    if not runs:
         return None
-    began, owner, state = last
-    if state != State.RUNNING:
-        return Ended(_worker(_read(folder, owner)), began, well=state == State.DONE)
-    if not is_dead(folder, owner):
+    _, owner, state = max(runs)
+    if state == State.RUNNING and not is_dead(folder, owner):
         return Running()
-    found = past(folder, owner).get(wanted)
-    return found if isinstance(found, Death) else None
+    return past(folder, owner).get(wanted)
 
 
 def forget(folder: Path, key: str) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import dramatiq
 import pytest
-from dramatiq import Worker
+from dramatiq import Message, Worker
 
 from carrier.messaging.broker import Broker
 from tests.conftest import RabbitmqOf
 from tests.contract.backend import Backend, Embedded, Rabbitmq
+from tests.programs import Start
 from tests.servers.installed import INSTALLATIONS
 from tests.servers.process import Process
-from tests.servers.rabbitmq import RabbitmqServer
+from tests.servers.rabbitmq import RabbitmqNode, RabbitmqServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,40 +81,36 @@ def working(request: pytest.FixtureRequest) -> Working:
 
 
 @pytest.fixture
-def start(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts a program that uses the backend; what its handlers did is read by :func:`notes`."""
-    started: list[Process] = []
-
-    def start(command: list[str], **environment: str) -> Process:
-        process = Process(
-            command,
-            log=tmp_path / f"program-{len(started)}.log",
-            environment={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(ROOT),
-                "NOTES": str(tmp_path / "notes"),
-                **backend.environment,
-                **environment,
-            },
-            cwd=tmp_path,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
+def environment(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Programs find the tests' modules; what their handlers did is read by :func:`notes`."""
+    return {**environment, "PYTHONPATH": str(ROOT), "NOTES": str(tmp_path / "notes")}
 
 
 @pytest.fixture
-def start_worker(start: Callable[..., Process]) -> StartWorker:
+def start_worker(start: Start, backend: Backend) -> StartWorker:
     """Starts ``dramatiq tests.contract.application``."""
 
-    def start_worker(*options: str, processes: int = 1, threads: int = 4, **environment: str) -> Process:
-        command = [sys.executable, "-m", "dramatiq", "tests.contract.application"]
-        return start([*command, "-p", str(processes), "-t", str(threads), *options], **environment)
+    def start_worker(*options: str, processes: int = 1, threads: int = 4, **more: str) -> Process:
+        words = ("tests.contract.application", "-p", str(processes), "-t", str(threads), *options)
+        return start("dramatiq", *words, **backend.environment, **more)
 
     return start_worker
+
+
+@pytest.fixture
+def own_node(version: str, rabbitmq_of: RabbitmqOf, tmp_path: Path) -> Iterator[RabbitmqNode]:
+    """A node that nobody else uses, as it starts."""
+    rabbitmq_of(version)  # skips where none can be had
+    folder = tmp_path / "node"
+    folder.mkdir()
+    node = RabbitmqNode(folder, INSTALLATIONS[version])
+    yield node
+    node.stop()
+
+
+def numbered(type_: str, n: int, seconds: float = 0, **options: Any) -> Message[None]:
+    """A message for an actor of the application, from a sender that does not have it."""
+    return Message("work_queue", type_, (), {"n": n, "seconds": seconds}, options)
 
 
 @pytest.fixture

@@ -8,12 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from dramatiq import Message
-
 from carrier.messaging.broker import Broker
 from carrier.monitor import failed
 from tests.contract.backend import Backend
-from tests.contract.conftest import StartWorker
+from tests.contract.conftest import StartWorker, numbered
 from tests.servers.process import Process
 from tests.waiting import wait_until
 
@@ -22,7 +20,7 @@ def test_the_message_of_a_killed_worker_is_done_by_the_next(
     backend: Backend, broker: Broker, start_worker: StartWorker, notes: Callable[[], list[list[str]]]
 ) -> None:
     broker.declare_queue("work_queue")
-    broker.enqueue_many([message("killer", 0), *(message("quick", n) for n in range(1, 6))])
+    broker.enqueue_many([numbered("killer", 0, **SOON), *(numbered("quick", n, **SOON) for n in range(1, 6))])
     first = start_worker(threads=1)
     assert first.wait() != 0
     assert ["killed", "0"] in [words[1:] for words in notes()]
@@ -38,10 +36,8 @@ def test_the_message_of_a_killed_worker_is_done_by_the_next(
     assert backend.ready("failed_queue") == 0
 
 
-def message(type_: str, n: int, seconds: float = 0) -> Message[None]:
-    kwargs = {"n": n, "seconds": seconds}
-    options = {"max_attempts": 3, "min_backoff": 10, "max_backoff": 20}  # whoever sends does not know the actors here
-    return Message(queue_name="work_queue", actor_name=type_, args=(), kwargs=kwargs, options=options)
+#: The attempts and backoff (ms) of what is sent here.
+SOON = {"max_attempts": 3, "min_backoff": 10, "max_backoff": 20}
 
 
 def work_until(condition: Callable[[], object], start: Callable[[], Process], what: str) -> None:
@@ -63,8 +59,8 @@ def test_a_message_that_kills_each_time_fails_and_nobody_fails_for_it(
     backend: Backend, broker: Broker, start_worker: StartWorker, notes: Callable[[], list[list[str]]], tmp_path: Path
 ) -> None:
     broker.declare_queue("work_queue")
-    beside = [message("slow", n, 0.2) for n in range(1, 13)]
-    broker.enqueue_many([*beside[:6], message("poison", 0, 0.1), *beside[6:]])
+    beside = [numbered("slow", n, 0.2, **SOON) for n in range(1, 13)]
+    broker.enqueue_many([*beside[:6], numbered("poison", 0, 0.1, **SOON), *beside[6:]])
 
     def count(*words: str) -> int:
         return sum(each[1:] == list(words) for each in notes())

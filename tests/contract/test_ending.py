@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 
 import pytest
-from dramatiq import Message
 
 from carrier.messaging.broker import Broker
 from tests.contract.backend import Backend
-from tests.contract.conftest import StartWorker
-from tests.servers.process import Process
+from tests.contract.conftest import StartWorker, numbered
+from tests.programs import Start
 from tests.waiting import wait_until
-
-
-def work(type_: str, n: int, seconds: float = 0) -> Message[None]:
-    kwargs = {"n": n, "seconds": seconds}
-    return Message(queue_name="work_queue", actor_name=type_, args=(), kwargs=kwargs, options={})
 
 
 def test_prefetched_messages_are_with_another_worker_while_the_running_one_finishes(
     backend: Backend, broker: Broker, start_worker: StartWorker, notes: Callable[[], list[list[str]]]
 ) -> None:
     broker.declare_queue("work_queue")
-    broker.enqueue(work("slow", 0, seconds=6))
+    broker.enqueue(numbered("slow", 0, seconds=6))
     first = start_worker(threads=1)
     wait_until(lambda: any(words[1] == "began" for words in notes()), "the slow one has begun")
-    broker.enqueue(work("quick", 1))  # the first worker takes it, and holds it: its only thread is busy
+    broker.enqueue(numbered("quick", 1))  # the first worker takes it, and holds it: its only thread is busy
     wait_until(lambda: backend.ready("work_queue") == 0, "it is prefetched")
     second = start_worker(threads=1)
     wait_until(lambda: "ready for action" in second.output(), "the second worker works")
@@ -59,8 +52,8 @@ def test_a_signal_to_the_whole_group_twice_is_one_warm_stop(
     backend: Backend, broker: Broker, start_worker: StartWorker, notes: Callable[[], list[list[str]]]
 ) -> None:
     broker.declare_queue("work_queue")
-    broker.enqueue_many([work("slow", 0, 2), *(work("slow", n, 30) for n in range(1, 5))])
-    worker = start_worker("--queues", "work_queue", threads=1, processes=1)
+    broker.enqueue_many([numbered("slow", 0, 2), *(numbered("slow", n, 30) for n in range(1, 5))])
+    worker = start_worker("--queues", "work_queue", threads=1)
     wait_until(lambda: any(words[1] == "began" for words in notes()), "the first has begun")
     wait_until(lambda: backend.ready("work_queue") == 3, "another is prefetched")
     os.killpg(worker.pid, signal.SIGTERM)
@@ -76,7 +69,7 @@ def test_what_does_not_end_within_the_grace_time_goes_back_uncharged(
     backend: Backend, broker: Broker, start_worker: StartWorker, notes: Callable[[], list[list[str]]]
 ) -> None:
     broker.declare_queue("work_queue")
-    broker.enqueue_many([work("busy", 0, 60), work("slow", 1, 60)])
+    broker.enqueue_many([numbered("busy", 0, 60), numbered("slow", 1, 60)])
     worker = start_worker(threads=2, SHUTDOWN_GRACE="0.5")
     wait_until(lambda: len(notes()) == 2, "both have begun")
     worker.signal(signal.SIGTERM)
@@ -97,15 +90,14 @@ SERVERS = {
 def test_consumers_inside_a_web_application_end_as_a_worker_does(
     backend: Backend,
     broker: Broker,
-    start: Callable[..., Process],
+    start: Start,
     notes: Callable[[], list[list[str]]],
     server: str,
     begin: str,
 ) -> None:
     broker.declare_queue("work_queue")
-    broker.enqueue_many([work("slow", 0, 2), work("slow", 1, 30), work("slow", 2, 30)])
-    command = [sys.executable, "-m", *SERVERS[server]]
-    web = start(command, CARRIER_ACTORS="tests.contract.application", START=begin)
+    broker.enqueue_many([numbered("slow", 0, 2), numbered("slow", 1, 30), numbered("slow", 2, 30)])
+    web = start(*SERVERS[server], **backend.environment, CARRIER_ACTORS="tests.contract.application", START=begin)
     wait_until(lambda: any(words[1] == "began" for words in notes()), "the first has begun")
     wait_until(lambda: backend.ready("work_queue") == 1, "another is prefetched")
     os.killpg(web.pid, signal.SIGTERM)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import dramatiq
@@ -16,10 +15,8 @@ from carrier.messaging.errors import PublishError
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
-from tests.conftest import RabbitmqOf
 from tests.contract.backend import Rabbitmq
 from tests.contract.conftest import Working
-from tests.servers.installed import INSTALLATIONS
 from tests.servers.rabbitmq import RabbitmqNode
 from tests.waiting import wait_until
 
@@ -39,18 +36,6 @@ def backend(rabbitmq: Rabbitmq) -> Rabbitmq:
 def rabbit(broker: Broker) -> RabbitmqBroker:
     assert isinstance(broker, RabbitmqBroker)
     return broker
-
-
-@pytest.fixture
-def own_node(version: str, rabbitmq_of: RabbitmqOf, tmp_path: Path) -> Iterator[RabbitmqNode]:
-    """A node that nobody else uses."""
-    rabbitmq_of(version)  # skips where none can be had
-    folder = tmp_path / "node"
-    folder.mkdir()
-    node = RabbitmqNode(folder, INSTALLATIONS[version])
-    node.wait()
-    yield node
-    node.stop()
 
 
 @pytest.fixture
@@ -216,6 +201,7 @@ def test_a_handler_that_outlives_its_connection_is_not_begun_again(
 def test_all_that_was_confirmed_is_there_after_the_node_was_killed(
     own_node: RabbitmqNode, tmp_path: Path, working: Working
 ) -> None:
+    own_node.wait()
     broker = RabbitmqBroker([Rabbitmq(own_node, tmp_path).url], publish_timeout=60)
     collected: set[int] = set()
 

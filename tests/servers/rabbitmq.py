@@ -74,7 +74,7 @@ class RabbitmqServer:
 class RabbitmqNode(RabbitmqServer):
     """A node that this process has started; :meth:`start` does not wait for it."""
 
-    def __init__(self, folder: Path, installation: Installation, *settings: str) -> None:
+    def __init__(self, folder: Path, installation: Installation) -> None:
         super().__init__(free_port(), free_port())
         self.folder = folder
         self._installation = installation
@@ -90,7 +90,6 @@ class RabbitmqNode(RabbitmqServer):
             "disk_free_limit.absolute = 50MB",
             # Management figures are fresh after a second instead of five: tests wait for them.
             "collect_statistics_interval = 1000",
-            *settings,
         ]
         (folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         # A node would start an epmd that outlives it, on the usual port.

@@ -60,6 +60,7 @@ class RabbitmqConsumer(Consumer):
     def __init__(self, broker: RabbitmqBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name)
         self._timeout = timeout / 1000
+        self._place = f"{broker.nodes}\n{queue_name}"  # several brokers may share a folder of leases
         self._received: deque[tuple[Receipt, bytes]] = deque()
         #: Messages whose handler still runs: when to look again, by the monotonic clock, and what was received.
         self._held: deque[tuple[float, Receipt, bytes]] = deque()
@@ -162,7 +163,7 @@ class RabbitmqConsumer(Consumer):
     # The past of a message
 
     def key(self, envelope: Envelope, receipt: Receipt) -> str:
-        return f"{self.broker.nodes}\n{self.queue_name}\n{envelope.id}\n{receipt.sent}"
+        return f"{self._place}\n{envelope.id}\n{receipt.sent}"
 
     def past(self, envelope: Envelope, receipt: Receipt) -> Death | Running | Ended | None:
         if self.broker.leases is None or not receipt.redelivered:

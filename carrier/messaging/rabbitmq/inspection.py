@@ -116,7 +116,7 @@ def _level(connection: Connection, number: int) -> str | None:
             if error.reply_code == NOT_FOUND:
                 return None
             if error.reply_code == PRECONDITION_FAILED:
-                return str(error.reply_text).removeprefix("PRECONDITION_FAILED - ")
+                return topology.what_differs(error)
             raise
         channel.close()
     return ""

@@ -117,7 +117,7 @@ def declare_queue(connection: Connection, queue: str, queue_type: str) -> Kind:
         except ChannelClosedByBroker as error:
             if error.reply_code != PRECONDITION_FAILED:
                 raise
-            difference = difference or error.reply_text.removeprefix("PRECONDITION_FAILED - ")
+            difference = difference or what_differs(error)
         else:
             channel.close()
             return kind
@@ -125,6 +125,11 @@ def declare_queue(connection: Connection, queue: str, queue_type: str) -> Kind:
         f"queue {queue} exists with other arguments: {difference}; "
         "stop what sends and works, empty it and delete it, or set QUEUE_TYPE to what it is"
     )
+
+
+def what_differs(error: ChannelClosedByBroker) -> str:
+    """How what is there differs from what was declared, in RabbitMQ's words."""
+    return str(error.reply_text).removeprefix("PRECONDITION_FAILED - ")
 
 
 def find_queue(connection: Connection, name: str) -> Queue.DeclareOk | None:
@@ -169,7 +174,9 @@ def declare_delays(connection: Connection) -> None:
         except ChannelClosedByBroker as error:
             if error.reply_code != PRECONDITION_FAILED:
                 raise
-            raise TopologyMismatch(f"queue {name} exists with other arguments: {error.reply_text}; delete it") from None
+            raise TopologyMismatch(
+                f"queue {name} exists with other arguments: {what_differs(error)}; delete it"
+            ) from None
         channel.queue_bind(name, name, f"{bit}1.#")
         channel.exchange_bind(below, name, f"{bit}0.#")
         below = name
