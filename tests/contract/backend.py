@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from abc import ABC, abstractmethod
 from contextlib import closing
@@ -15,6 +16,7 @@ from carrier.messaging.broker import Broker
 from carrier.messaging.embedded.broker import EmbeddedBroker
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
 from tests.servers.rabbitmq import RabbitmqServer
+from tests.waiting import wait_until
 
 
 class Backend(ABC):
@@ -132,6 +134,25 @@ class Rabbitmq(Backend):
         """Close every connection to the virtual host, as an operator can."""
         for connection in self.node.api(f"/vhosts/{self.vhost}/connections"):
             self.node.api(f"/connections/{connection['name'].replace(' ', '%20').replace('>', '%3E')}", "DELETE")
+
+    def refuse(self, pattern: str) -> None:
+        """Have the queues that match refuse every publish, now and when they are declared."""
+        definition = {"max-length": 0, "overflow": "reject-publish"}
+        self.node.api(
+            f"/policies/{self.vhost}/refuse",
+            "PUT",
+            {"pattern": pattern, "definition": definition, "apply-to": "queues", "priority": 1},
+        )
+
+        def applied() -> bool:
+            queues = [each for each in self.node.api(f"/queues/{self.vhost}") if re.search(pattern, each["name"])]
+            return all(each.get("policy") == "refuse" for each in queues)
+
+        wait_until(applied, "each queue names the policy")
+
+    def allow(self) -> None:
+        """Have them take messages again."""
+        self.node.api(f"/policies/{self.vhost}/refuse", "DELETE")
 
     def _look(self, queue: str) -> list[tuple[pika.BasicProperties, bytes]]:
         found = []

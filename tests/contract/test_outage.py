@@ -49,26 +49,6 @@ def collected(broker: Broker) -> list[int]:
     return collected
 
 
-def refuse(backend: Rabbitmq, pattern: str) -> None:
-    """Have the queues that match refuse every publish, and wait until each of them does."""
-    definition = {"max-length": 0, "overflow": "reject-publish"}
-    backend.node.api(
-        f"/policies/{backend.vhost}/refuse",
-        "PUT",
-        {"pattern": pattern, "definition": definition, "apply-to": "queues", "priority": 1},
-    )
-
-    def applied() -> bool:
-        queues = [each for each in backend.node.api(f"/queues/{backend.vhost}") if each["name"].startswith(pattern[1:])]
-        return bool(queues) and all(each.get("policy") == "refuse" for each in queues)
-
-    wait_until(applied, "each queue names the policy")
-
-
-def allow(backend: Rabbitmq) -> None:
-    backend.node.api(f"/policies/{backend.vhost}/refuse", "DELETE")
-
-
 def test_refused_retries_are_neither_lost_nor_doubled(
     backend: Rabbitmq, rabbit: RabbitmqBroker, working: Working
 ) -> None:
@@ -82,7 +62,7 @@ def test_refused_retries_are_neither_lost_nor_doubled(
         raise RuntimeError(f"{n} fails")
 
     rabbit.ensure({"work_queue"}, delays=True)
-    refuse(backend, "^carrier.delay.")
+    backend.refuse("^carrier.delay.")
     for n in range(50):
         fail.send(n)
     until = time.monotonic() + OUTAGE
@@ -92,7 +72,7 @@ def test_refused_retries_are_neither_lost_nor_doubled(
         assert backend.ready("failed_queue") == 0
         assert max(tried.values()) == 1, "what could not be stored was not run again"
         assert len(tried) < 50, "most have not been tried, because each thread holds one that is refused"
-        allow(backend)
+        backend.allow()
         wait_until(lambda: backend.ready("failed_queue") == 50, "all have failed", timeout=60)
     assert tried == dict.fromkeys(range(50), 2)
     assert sorted(fields["meta"]["args"][0] for fields in backend.envelopes("failed_queue")) == list(range(50))
@@ -111,13 +91,13 @@ def test_what_failed_queue_refuses_stays_where_it_is(
 
     rabbit.ensure({"work_queue"})
     backend.put("failed_queue", b"what fills it")
-    refuse(backend, "^failed_queue")
+    backend.refuse("^failed_queue")
     fail.send()
     backend.put("work_queue", b"not json")
     with working():
         wait_until(lambda: tried, "it has failed")
         wait_until(lambda: backend.unacked("work_queue") == 2, "both are still held")
-        allow(backend)
+        backend.allow()
         wait_until(lambda: backend.ready("failed_queue") == 3, "both are in failed_queue", timeout=60)
     assert tried == [1]
 

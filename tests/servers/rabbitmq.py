@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,19 @@ class RabbitmqServer:
 
 
 class RabbitmqNode(RabbitmqServer):
-    """A node that this process has started; :meth:`start` does not wait for it."""
+    """A node that this process has started; :meth:`start` does not wait for it.
 
-    def __init__(self, folder: Path, installation: Installation) -> None:
+    Parameters:
+        more: settings of its application rabbit, those that rabbitmq.conf does not know in every version too.
+    """
+
+    def __init__(self, folder: Path, installation: Installation, **more: int) -> None:
         super().__init__(free_port(), free_port())
         self.folder = folder
         self._installation = installation
         self._epmd_port, self._distribution = free_port(), free_port()
         self._name = f"carrier-{secrets.token_hex(4)}@localhost"
+        self._settings = " ".join(f"-rabbit {name} {value}" for name, value in more.items())
         (folder / ".erlang.cookie").write_text(secrets.token_hex(10))
         (folder / ".erlang.cookie").chmod(0o600)
         (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
@@ -101,28 +107,50 @@ class RabbitmqNode(RabbitmqServer):
         wait_until(lambda: answers(self._epmd_port), "epmd answers")
         self._node = self._start()
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        folder = self._installation.inside(self.folder)
+        return {
+            "PATH": os.defpath,
+            "HOME": folder,
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        }
+
     def _start(self) -> Process:
         folder = self._installation.inside(self.folder)
         return Process(
             self._installation.command(self.folder, "rabbitmq-server"),
             log=self.folder / "node.log",
             environment={
-                "PATH": os.defpath,
-                "HOME": folder,
-                "LANG": "C.UTF-8",
-                "ERL_EPMD_PORT": str(self._epmd_port),
-                "RABBITMQ_NODENAME": self._name,
+                **self._environment,
                 "RABBITMQ_DIST_PORT": str(self._distribution),
                 "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
-                "RABBITMQ_CONF_ENV_FILE": "/dev/null",
                 "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
                 "RABBITMQ_MNESIA_BASE": f"{folder}/data",
                 "RABBITMQ_LOG_BASE": f"{folder}/log",
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1} "
+                + self._settings,
                 # The start script then becomes the Erlang machine: a signal reaches it, and its parent's death too.
                 "RUNNING_UNDER_SYSTEMD": "true",
             },
         )
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._node.pid
+
+    def ctl(self, *words: str) -> None:
+        """What an operator does with rabbitmqctl.
+
+        Raises:
+            subprocess.CalledProcessError: it was refused.
+        """
+        command = self._installation.command(self.folder, "rabbitmqctl", *words)
+        subprocess.run(command, env=self._environment, check=True, capture_output=True, timeout=60)
 
     def kill(self) -> None:
         """SIGKILL it: a power cut, but for the disk's cache."""

@@ -21,7 +21,7 @@ from carrier.messaging import lease
 from carrier.messaging.broker import GRACE, Broker
 from carrier.messaging.embedded import schema
 from carrier.messaging.embedded.consumer import EmbeddedConsumer
-from carrier.messaging.embedded.database import Database
+from carrier.messaging.embedded.database import Database, DiskAlarm
 from carrier.messaging.embedded.ledger import Ledger
 from carrier.messaging.embedded.walk import EmbeddedWalk
 from carrier.messaging.errors import BrokerUnavailable, PublishError
@@ -159,8 +159,9 @@ class EmbeddedBroker(Broker):
             try:
                 database = self.database
                 with database.transaction(database.sending) as connection:
+                    database.check_room()
                     connection.executemany(schema.INSERT, schema.rows(messages))
-            except sqlite3.Error as error:
+            except (sqlite3.Error, DiskAlarm) as error:
                 if time.monotonic() >= until:
                     raise PublishError(f"{self.folder / 'queue.db'}: cannot be written: {error}") from None
                 time.sleep(_PAUSE)  # whoever holds the file has no way to tell us when it is free

@@ -23,6 +23,15 @@ from carrier.messaging.errors import BrokerUnavailable
 BUSY_TIMEOUT = 30.0
 
 
+#: Bytes of the disk, and the part of a small one, that are kept free for the work that is there already: taking a
+#: message and settling it are writes too. RabbitMQ has disk_free_limit for it (https://www.rabbitmq.com/docs/disk-alarms).
+_KEPT_FREE, _KEPT_FREE_PART = 16 * 2**20, 0.1
+
+
+class DiskAlarm(Exception):
+    """No more messages are taken, because the disk is nearly full."""
+
+
 class Database:
     """The open file.
 
@@ -117,6 +126,23 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def check_room(self) -> None:
+        """Whether more messages can be stored; to be asked by a transaction on ``sending``.
+
+        Raises:
+            DiskAlarm: the disk is nearly full, and so is the file. What is worked off makes room in the file.
+        """
+        disk = os.fstatvfs(self._file_lock)
+        kept = min(_KEPT_FREE, int(disk.f_blocks * disk.f_frsize * _KEPT_FREE_PART))
+        free = disk.f_bavail * disk.f_frsize
+        if free >= kept:
+            return
+        (pages,), (size,) = (
+            self.sending.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size")
+        )
+        if free + pages * size < kept:
+            raise DiskAlarm(f"the disk has {free / 2**20:.1f} MB left, and {kept / 2**20:.0f} are kept for what waits")
 
     def close(self) -> None:
         """Close everything."""

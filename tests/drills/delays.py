@@ -1,0 +1,88 @@
+"""Many delayed messages: none early, none much too late, and none in the memory of workers."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+from tests.drills.crew import Crew
+from tests.drills.drill import Drill
+from tests.drills.load import Load
+from tests.drills.site import EMBEDDED, Site
+
+MESSAGES = 100_000
+#: Seconds: the shortest delay, and the longest for all messages. Fewer have shorter ones, and as many are due a second.
+_SHORTEST, _LONGEST = 1, 600
+
+
+def run(site: Site, messages: int) -> str:
+    """Send them with a worker that is up, kill what holds them half way, and compare when they were due with when their
+    handlers were begun."""
+    longest = max(30, _LONGEST * messages // MESSAGES)
+    crew = site.workers(1, threads=8)
+    first = site.send(Load(1, messages))
+    first.wait(60)
+    site.settle()
+    before = _memory(crew)
+    sending = time.monotonic()
+    sender = site.send(Load(messages, delay=(_SHORTEST * 1000, longest * 1000), batch=500))
+    sender.wait(300)
+    sending = time.monotonic() - sending
+    site.load_for(longest / 2)
+    held = _memory(crew)
+    down, up = _restart(site, crew)
+    site.settle(longest + 300)
+    notes = site.notes.read()
+    late = {n: times[0] - notes.sent[n].due for n, times in notes.began.items() if n < messages}
+    early = sum(each < 0 for each in late.values())
+    # What was due while nobody could take it, or while what had gathered then was worked off, is told apart.
+    calm = sorted(each for n, each in late.items() if not down <= notes.sent[n].due + max(0, late[n]) <= up + 5)
+    p50, p99 = statistics.quantiles(calm, n=100)[49::49]
+    restarted = "worker" if site.broker == EMBEDDED else "broker"
+    return (
+        f"{len(late) / (longest - _SHORTEST):.0f} due a second; {early} early; late by {p50 * 1000:.0f} ms (p50),"
+        f" {p99 * 1000:.0f} ms (p99), {max(calm):.1f} s at most, beside the {restarted}'s restart of {up - down:.0f} s"
+        f" ({max(late.values()):.1f} s); sent in {sending:.0f} s; the worker had {before} MB before, {held} MB half way"
+    )
+
+
+def _restart(site: Site, crew: Crew) -> tuple[float, float]:
+    """When it was gone and when it was there again, by the clock."""
+    down = time.time()
+    if site.broker == EMBEDDED:
+        (worker,) = crew.running
+        known = set(site.notes.workers)
+        worker.kill()
+        site.load_for(60, lambda: bool(site.notes.read().workers.keys() - known))
+    else:
+        site.node.kill()
+        site.node.start()
+        site.node.wait()
+    return down, time.time()
+
+
+def _memory(crew: Crew) -> int:
+    """MB that the worker's processes have resident."""
+    (worker,) = crew.running
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+            group = int((status.parent / "stat").read_text().rpartition(")")[2].split()[2])
+        except OSError:
+            continue  # it has ended
+        if group == worker.pid:
+            total += int(fields.get("VmRSS", "0 kB").split()[0])
+    return total // 1024
+
+
+DRILLS = (
+    Drill(
+        "delays",
+        f"{MESSAGES:,} messages delayed by {_SHORTEST} s to {_LONGEST // 60} min; half way the broker is killed (-9)"
+        " and restarted, the worker where the broker is a file",
+        run,
+        MESSAGES,
+    ),
+)
