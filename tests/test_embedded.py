@@ -149,6 +149,33 @@ def test_a_file_that_somebody_holds_is_waited_for_and_then_an_error(
     broker.close()
 
 
+def test_a_disk_that_is_nearly_full_is_kept_for_the_work_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = EmbeddedBroker(tmp_path, publish_timeout=0.2)
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work(padding: str) -> None: ...
+
+    for _ in range(10):
+        work.send("x" * 10_000)
+    disk = os.statvfs(tmp_path)
+    nearly_full = os.statvfs_result((*disk[:2], disk.f_blocks, disk.f_bfree, 0, *disk[5:]))
+    monkeypatch.setattr(os, "fstatvfs", lambda _: nearly_full)
+    monkeypatch.setattr("carrier.messaging.embedded.database._KEPT_FREE", 50_000)
+    with pytest.raises(PublishError, match=r"queue\.db: cannot be written: the disk has .* MB left, and .* are kept"):
+        work.send("")
+    consumer = broker.consume("q", prefetch=10, timeout=1000)
+    for _ in range(10):
+        delivery = next(consumer)
+        assert delivery is not None
+        consumer.ack(delivery)
+    consumer.close()
+    assert broker.counts() == {}, "what is there is worked off"
+    work.send("")
+    broker.close()
+
+
 def test_a_file_of_another_version_or_of_nothing_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
         database.execute("PRAGMA user_version = 99")

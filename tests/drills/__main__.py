@@ -20,6 +20,7 @@ from tests.drills import (
     workers_killed,
 )
 from tests.drills.drill import Drill, run
+from tests.drills.report import write
 from tests.servers.installed import INSTALLATIONS
 
 MODULES = (broker_killed, network, workers_killed, poison, refusals, ending, delays, embedded, on_disk, handlers)
@@ -45,6 +46,8 @@ def main(names: tuple[str, ...], everything: bool, messages: int | None, only: t
             began = time.monotonic()
             row = run(drill, broker, system, messages)
             click.echo(f"{row.line()}  ({time.monotonic() - began:.0f} s)")
+            if report:  # after each: a run takes long
+                write(DRILLS.values(), [row])
             bad |= system == "carrier" and bool(row.lost or row.waiting)
     sys.exit(bad)
 

@@ -24,7 +24,7 @@ def run(site: Site, messages: int) -> str:
         site.node.start()
         site.node.wait()
     site.settle()
-    return f"{kills} kills of the broker, {len(site.notes.refused)} sends raised"
+    return f"{kills} kills of the broker, {site.raised()}"
 
 
 DRILLS = (

@@ -71,7 +71,7 @@ def full(site: Site, messages: int) -> str:
     sender.wait(120)
     site.settle()
     return (
-        f"{len(site.notes.refused)} sends raised; with the disk nearly full {sent} sent and {done} done in"
+        f"{site.raised()}; with the disk nearly full {sent} sent and {done} done in"
         f" {_NEARLY:.0f} s, with nothing left {stuck} done"
     )
 
@@ -89,7 +89,7 @@ def locked(site: Site, messages: int) -> str:
     sender.wait(120)
     site.settle()
     next_ = min(at for times in site.notes.done.values() for at in times if at > released)
-    return f"{len(site.notes.refused)} sends raised; the next handler ended {next_ - released:.2f} s after it was free"
+    return f"{site.raised()}; the next handler ended {next_ - released:.2f} s after it was free"
 
 
 DRILLS = (

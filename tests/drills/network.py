@@ -38,7 +38,7 @@ def run(site: Site, messages: int) -> str:
         _harm(site, proxy, fault)
     site.settle()
     proxy.close()
-    return f"{faults.total()} faults ({', '.join(FAULTS)}), {len(site.notes.refused)} sends raised"
+    return f"{faults.total()} faults ({', '.join(FAULTS)}), {site.raised()}"
 
 
 def _harm(site: Site, proxy: Proxy, fault: str) -> None:

@@ -32,7 +32,7 @@ def _during(refusal: Refusal) -> Callable[[Site, int], str]:
         for sender in senders:
             sender.wait(120)
         site.settle()
-        return f"{failing} fail twice; {len(site.notes.refused)} sends raised"
+        return f"{failing} fail twice; {site.raised()}"
 
     return run
 

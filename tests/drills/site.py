@@ -131,6 +131,11 @@ class Site:
         while time.monotonic() < until and not over():
             time.sleep(0.02)
 
+    def raised(self) -> str:
+        """How many sends raised, and what the first of them said."""
+        refused = self.notes.read().refused
+        return f"{len(refused)} sends raised{f' ({refused[0]})' if refused else ''}"
+
     # Counting
 
     def settle(self, timeout: float = 300) -> None:
@@ -179,7 +184,7 @@ class Site:
             return []  # it is down just now
 
     def _unacked(self) -> int:
-        return sum(each.get("messages_unacknowledged", 0) for each in self._figures())
+        return sum(each.get("messages_unacknowledged", 1) for each in self._figures())
 
     def _count_failed(self) -> int:
         """About as many as have failed."""
@@ -193,7 +198,7 @@ class Site:
             figures = self._figures()
             if not figures:
                 return 1
-            return sum(each.get("messages", 0) for each in figures if each["name"] != _FAILED[self.system])
+            return sum(each.get("messages", 1) for each in figures if each["name"] != _FAILED[self.system])
         with closing(self._database()) as database:
             return int(database.execute("SELECT count(*) FROM messages WHERE queue != 'failed_queue'").fetchone()[0])
 

@@ -22,7 +22,7 @@ from carrier.messaging.rabbitmq.connection import NOT_FOUND, Nodes, explain
 from carrier.messaging.rabbitmq.outage import Outage
 
 #: Seconds between two tries to connect: the first and the longest pause.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 #: Seconds that closing waits for the server.
 _CLOSING = 2.0
 #: What there is to say of a message that nothing has been heard of.
