@@ -67,7 +67,7 @@ def rabbitmq_of() -> RabbitmqOf:
         if _PORTS[version] not in os.environ:
             # The one that Debian has is there in CI.
             assert version != "3.10" or os.environ.get("CI") != "true", "rabbitmq-server is not installed"
-            pytest.skip(f"there is no RabbitMQ {version}")
+            pytest.skip(f"there is no RabbitMQ {version}")  # it needs root on Debian
         node = rabbitmq.RabbitmqServer(*map(int, os.environ[_PORTS[version]].split()))
         node.wait()
         return node

@@ -27,4 +27,4 @@ def wait_until(condition: Callable[[], T], what: str, *, timeout: float = 30.0, 
             return found
         if over:
             raise AssertionError(f"not within {timeout:g} s: {what} (last seen: {found!r})")
-        time.sleep(every)
+        time.sleep(every)  # between two looks: what is waited for tells nobody here

@@ -28,7 +28,7 @@ class Crew:
         # The kernel ends a child with the thread that has started it: this one lives until they have ended.
         self._thread = threading.Thread(target=self._tend, args=(count,), daemon=True)
         self._thread.start()
-        self._up.wait()
+        assert self._up.wait(60), "no worker could be started"
 
     def _tend(self, count: int) -> None:
         while not self._ending.wait(_LOOK):

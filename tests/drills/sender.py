@@ -38,10 +38,10 @@ def send(load: Load) -> None:
     began, sent = time.monotonic(), 0
     for batch in batches(load):
         if load.pace:
-            time.sleep(max(0.0, began + sent / load.pace - time.monotonic()))
+            time.sleep(max(0.0, began + sent / load.pace - time.monotonic()))  # the load's pace
         now = time.time()
         while not is_sent(batch):
-            time.sleep(0.1)
+            time.sleep(0.1)  # an application's pause between two tries
         sent += len(batch)
         over = time.time()
         note(
@@ -60,7 +60,7 @@ def is_sent(batch: Batch) -> bool:
             message, delay = batch[0]
             broker.enqueue(message, delay=delay or None)
         else:
-            broker.enqueue_many([message.copy(options={"delay": delay}) for message, delay in batch])  # type: ignore[attr-defined]
+            broker.enqueue_many([message.copy(options={"delay": delay}) for message, delay in batch])
     except Exception as error:  # noqa: BLE001  (whatever it is, it was not sent)
         said = " ".join(f"{type(error).__name__}: {error}".split())
         note(f"refused {batch[0][0].args[0]} {time.time()} {said}")

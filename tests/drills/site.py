@@ -129,7 +129,7 @@ class Site:
         """Let senders and workers run for a time, which is part of the drill; or until ``over``."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and not over():
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks
 
     def raised(self) -> str:
         """How many sends raised, and what the first of them said."""
@@ -141,17 +141,18 @@ class Site:
     def settle(self, timeout: float = 300) -> None:
         """Wait until everything that was sent is done or has failed, or nothing is left to be done, or ``timeout``
         seconds are over."""
-        seen: dict[str, Any] = {"events": -1, "quiet": 0}
+        events, since = -1, time.monotonic()
 
         def over() -> bool:
+            nonlocal events, since
             left = self.notes.read().open
-            waiting = self._count_waiting()
-            if not waiting and self._count_failed() >= len(left):
+            failed, waiting = self._counts()
+            if not waiting and failed >= len(left):
                 return True
-            events = sum(map(len, self.notes.began.values()))
-            still = events == seen["events"] and not waiting
-            seen["events"], seen["quiet"] = events, seen["quiet"] + 1 if still else 0
-            return bool(seen["quiet"] > _QUIET / 0.5)
+            before, events = events, sum(map(len, self.notes.began.values()))
+            if waiting or events != before:
+                since = time.monotonic()
+            return time.monotonic() - since > _QUIET
 
         try:
             wait_until(over, "everything is done or has failed", timeout=timeout, every=0.5)
@@ -162,45 +163,41 @@ class Site:
         """End the workers, and look where each message is."""
         for crew in self._crews:
             crew.stop()
-        self.notes.read()
-        if self._node is not None:
-            wait_until(lambda: self._unacked() == 0, "what the workers held is back", timeout=60, every=0.5)
         failed, waiting = Counter[int](), Counter[int]()
-        for queue in self._queues():
+        for queue, body in self._bodies():
             into = failed if queue == _FAILED[self.system] else waiting
-            into.update(map(_number, self.backend.bodies(queue)))
-        return tally(self.notes, failed, waiting)
+            into[_number(body)] += 1
+        return tally(self.notes.read(), failed, waiting)
 
-    def _queues(self) -> list[str]:
-        if self._node is not None:
-            return [each["name"] for each in self.node.api(f"/queues/{self.rabbitmq.vhost}")]
-        with closing(self._database()) as database:
-            return [queue for (queue,) in database.execute("SELECT DISTINCT queue FROM messages")]
+    def _bodies(self) -> list[tuple[str, bytes]]:
+        """Every message that lies in a queue, whatever it waits for."""
+        if self._node is None:
+            with closing(self._database()) as database:
+                return database.execute("SELECT queue, body FROM messages").fetchall()
+
+        def given_back() -> bool:
+            # The API has no figures for what it has not come to yet.
+            return not sum(each.get("messages_unacknowledged", 1) for each in self._figures())
+
+        wait_until(given_back, "what the workers held is back", timeout=60, every=0.5)
+        names = [each["name"] for each in self._figures()]
+        return [(name, body) for name in names for body in self.backend.bodies(name)]
+
+    def _counts(self) -> tuple[int, int]:
+        """About as many as have failed, and as wait or are being handled."""
+        if self._node is None:
+            with closing(self._database()) as database:
+                by_queue = dict(database.execute("SELECT queue, count(*) FROM messages GROUP BY queue").fetchall())
+        else:
+            try:
+                by_queue = {each["name"]: each.get("messages", 1) for each in self._figures()}
+            except OSError:
+                return 0, 1  # it is down just now, and has what it has
+        failed = by_queue.pop(_FAILED[self.system], 0)
+        return failed, sum(by_queue.values())
 
     def _figures(self) -> list[dict[str, Any]]:
-        try:
-            return list(self.node.api(f"/queues/{self.rabbitmq.vhost}"))
-        except OSError:
-            return []  # it is down just now
-
-    def _unacked(self) -> int:
-        return sum(each.get("messages_unacknowledged", 1) for each in self._figures())
-
-    def _count_failed(self) -> int:
-        """About as many as have failed."""
-        if self._node is not None:
-            return sum(each.get("messages", 0) for each in self._figures() if each["name"] == _FAILED[self.system])
-        with closing(self._database()) as database:
-            return int(database.execute("SELECT count(*) FROM messages WHERE queue = 'failed_queue'").fetchone()[0])
-
-    def _count_waiting(self) -> int:
-        if self._node is not None:
-            figures = self._figures()
-            if not figures:
-                return 1
-            return sum(each.get("messages", 1) for each in figures if each["name"] != _FAILED[self.system])
-        with closing(self._database()) as database:
-            return int(database.execute("SELECT count(*) FROM messages WHERE queue != 'failed_queue'").fetchone()[0])
+        return list(self.node.api(f"/queues/{self.rabbitmq.vhost}"))
 
     def _database(self) -> sqlite3.Connection:
         return sqlite3.connect(self.home / "queue.db", timeout=60)

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import dataclass
 from typing import Literal
 
 from tests.servers.ports import HOST
@@ -18,11 +19,13 @@ _PIECE = 65_536
 _RESET = struct.pack("ii", 1, 0)
 
 
+@dataclass(frozen=True, eq=False)
 class _Way:
     """One direction of one connection."""
 
-    def __init__(self, source: socket.socket, target: socket.socket, direction: Direction) -> None:
-        self.source, self.target, self.direction = source, target, direction
+    source: socket.socket
+    target: socket.socket
+    direction: Direction
 
 
 class Proxy:
@@ -65,10 +68,11 @@ class Proxy:
         with contextlib.suppress(OSError):  # the connection is over
             while piece := way.source.recv(_PIECE):
                 self._speaking.wait()
-                time.sleep(self.delay)
+                time.sleep(self.delay)  # the harm itself
                 if self._is_torn(way.direction):
                     way.target.sendall(piece[: len(piece) // 2])
-                    self._end(way)
+                    _reset(way.source)
+                    _reset(way.target)
                     break
                 way.target.sendall(piece)
             way.target.shutdown(socket.SHUT_WR)
@@ -85,11 +89,6 @@ class Proxy:
                 return False
             self._torn = None
             return True
-
-    @staticmethod
-    def _end(way: _Way) -> None:
-        for end in (way.source, way.target):
-            _reset(end)
 
     # The harm
 

@@ -117,6 +117,7 @@ class RabbitmqNode(RabbitmqServer):
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "ERL_CRASH_DUMP": f"{folder}/erl_crash.dump",
         }
 
     def _start(self) -> Process:
