@@ -16,13 +16,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group("topology")
 def command() -> None:
-    """Compare and declare Carrier's queues on RabbitMQ."""
+    """Compare and declare Carrier's queues on RabbitMQ, and carry over those of stock Dramatiq."""
 
 
 @command.command("check")
 @_json
 def check(as_json: bool) -> None:
-    """Show each queue: wanted, found, what to do. Status 1 when something differs or is at risk."""
+    """Show each queue: wanted, found, what to do. Status 1 when something differs, is at risk or is left over."""
     from carrier.messaging.application import load
 
     _show(load(), as_json)
@@ -39,6 +39,29 @@ def apply(as_json: bool) -> None:
     _show(broker, as_json)
 
 
+@command.command("migrate")
+@_json
+def migrate(as_json: bool) -> None:
+    """Carry over what stock Dramatiq has left: delayed messages keep what is left of their delay, and what it has given
+    up is put into failed_queue. Stop its workers first; running it again carries over what came meanwhile."""
+    from carrier.messaging.application import load
+
+    broker = load()
+    moved = broker.carry_over()
+    broker.close()
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in moved]))
+    elif not moved:
+        click.echo("There is nothing of stock Dramatiq to carry over.")
+    for each in () if as_json else moved:
+        click.echo(f"{each.queue}: {each.moved} carried over to {each.to}")
+        if each.consumers:
+            click.echo(f"{each.queue}: {each.consumers} programs still take from it, and hold what is not to be seen: "
+                       "stop them, and run this again")  # fmt: skip
+    if any(each.consumers for each in moved):
+        sys.exit(1)
+
+
 def _show(broker: Broker, as_json: bool) -> None:
     found = broker.inspect()
     broker.close()
@@ -52,5 +75,5 @@ def _show(broker: Broker, as_json: bool) -> None:
         for todo in dict.fromkeys(each.todo for each in found if each.todo):
             names = ", ".join(each.name for each in found if each.todo == todo)
             click.echo(plain(f"{names}: {todo}"))
-    if any(each.state in ("differs", "at risk") for each in found):
+    if any(each.state in ("differs", "at risk", "left over") for each in found):
         sys.exit(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import traceback
-from typing import Any
+from typing import Any, Self
 
 from dramatiq.actor import Actor
 from dramatiq.broker import Broker, MessageProxy
@@ -29,6 +29,12 @@ from carrier.messaging.outcome import Again, Back, Failed, Outcome
 class Attempts(Retries):
     """Takes the options of Dramatiq's Retries, and ``max_attempts``, which counts the first attempt too."""
 
+    def take_over(self, retries: Retries) -> Self:
+        """Have the limits that an application has given to Dramatiq's own."""
+        self.max_retries, self.retry_when = retries.max_retries, retries.retry_when
+        self.min_backoff, self.max_backoff = retries.min_backoff, retries.max_backoff
+        return self
+
     @property
     def actor_options(self) -> set[str]:
         return {*super().actor_options, "max_attempts"}
@@ -45,12 +51,15 @@ class Attempts(Retries):
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
-        """Decide what becomes of a message whose handler raised. Success is left alone: others may have failed it."""
-        if exception is None or not isinstance(message, Delivery) or message.outcome is not None:
+        """Decide what becomes of a message whose handler raised, unless somebody else has."""
+        if exception is None or not isinstance(message, Delivery) or message.outcome is not None or message.failed:
             return
         message.outcome = self._decide(broker, message, exception)
-        if isinstance(message.outcome, Failed):
-            message.fail()  # Dramatiq then calls the hooks of a rejected message
+        match message.outcome:
+            case Failed():
+                message.fail()  # Dramatiq then calls the hooks of a rejected message
+            case Again(delay):
+                broker.emit_before("enqueue", message, delay)  # and "after" once it is stored
 
     def _decide(self, broker: Broker, delivery: Delivery, error: BaseException) -> Outcome:
         if isinstance(error, Shutdown):
@@ -92,11 +101,14 @@ class Attempts(Retries):
         upper = max(least, min(least * 2 ** min(retries + 1, 32), most))
         return round(random.uniform(least, upper))  # noqa: S311  (not a secret)
 
-    @staticmethod
-    def _tell_of_exhaustion(broker: Broker, delivery: Delivery, target: Any, retries: int) -> None:
+    def _tell_of_exhaustion(self, broker: Broker, delivery: Delivery, target: Any, retries: int) -> None:
+        if not target:
+            return
         if isinstance(target, str) and target in broker.actors:
             about = {"retries": retries, "max_retries": delivery.envelope.max_attempts - 1}
             broker.actors[target].send(delivery.asdict(), about)
+        else:
+            self.logger.error("%s: on_retry_exhausted names %r, which is no actor here", delivery, target)
 
 
 def _milliseconds(given: Any, default: int) -> int:

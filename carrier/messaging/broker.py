@@ -8,40 +8,35 @@ outcome: an error in between loses neither.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
+import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import dramatiq
-from dramatiq.errors import QueueNotFound
+from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
-from dramatiq.middleware import (
-    AgeLimit,
-    Callbacks,
-    CurrentMessage,
-    Middleware,
-    Pipelines,
-    ShutdownNotifications,
-    TimeLimit,
-)
+from dramatiq.middleware import CurrentMessage, Middleware, Retries
 
 from carrier.messaging.attempts import Attempts
 from carrier.messaging.consumer import Consumer
 from carrier.messaging.deaths import Deaths
-from carrier.messaging.declared import Declared
+from carrier.messaging.declared import CarriedOver, Declared
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import envelope_of
 from carrier.messaging.ending import Ending
 from carrier.messaging.envelope import Envelope, check_depth, check_size
 from carrier.messaging.errors import UnknownMessageType
-from carrier.messaging.failure import FAILED_QUEUE, Failure
+from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
 from carrier.messaging.figures import Figures
 from carrier.messaging.lane import Lane
 from carrier.messaging.lease import Lease
-from carrier.messaging.outgoing import Outgoing, outgoing
+from carrier.messaging.middleware import FOLLOWING, attempts, default_middleware, is_plain_retries
+from carrier.messaging.outcome import Back, Failed, Later
+from carrier.messaging.outgoing import Enqueued, Outgoing, outgoing
 from carrier.messaging.walk import Walk
 
 logger = logging.getLogger(__name__)
@@ -54,22 +49,17 @@ FailureListener = Callable[[Envelope | None, Failure, BaseException | None], Non
 GRACE = 25.0
 
 
-def default_middleware() -> list[Middleware]:
-    """Dramatiq's own, with Attempts in the place of Retries; handlers may ask which message they handle."""
-    limits = [AgeLimit(), TimeLimit(), ShutdownNotifications()]
-    return [*limits, Callbacks(), Pipelines(), Attempts(), CurrentMessage()]
-
-
 class Broker(dramatiq.Broker):
     """The base of both brokers.
 
     Parameters:
-        middleware: in the place of :func:`default_middleware`; in front of it there are always Ending and Deaths.
+        middleware: in the place of the default; in front of it there are always Ending and Deaths.
         grace: seconds that running handlers have when their process is told to end.
 
     Attributes:
         lane: who runs beside whom in this process.
         handling: what each thread of this process has begun and not settled, by the thread's number.
+        fail_fast_default: for tests: keep the errors of messages that fail, for :meth:`join` to raise.
     """
 
     def __init__(self, middleware: list[Middleware] | None = None, *, grace: float = GRACE) -> None:
@@ -80,7 +70,29 @@ class Broker(dramatiq.Broker):
         super().__init__(middleware=[self.ending, Deaths(), *given])
         self.queues: set[str] = set()
         self.failure_listeners: list[FailureListener] = []
+        self.fail_fast_default = False
+        self._errors: dict[str, BaseException] = {}  # the first of each queue
         self._settling = threading.local()
+
+    def add_middleware(
+        self,
+        middleware: Middleware,
+        *,
+        before: type[Middleware] | None = None,
+        after: type[Middleware] | None = None,
+    ) -> None:
+        """As Dramatiq's. Its Retries are taken over by Attempts; a subclass that decides otherwise replaces them."""
+        own = attempts(self.middleware)
+        if is_plain_retries(middleware):
+            if own is not None:
+                own.take_over(middleware)  # type: ignore[arg-type]  # it is Dramatiq's Retries
+                return
+            middleware = Attempts().take_over(middleware)  # type: ignore[arg-type]  # as above
+        elif isinstance(middleware, Retries) and own is not None:
+            self.middleware.remove(own)
+        elif type(middleware) is CurrentMessage and any(type(each) is CurrentMessage for each in self.middleware):
+            return  # it is there already
+        super().add_middleware(middleware, before=before, after=after)
 
     # What a broker is
 
@@ -136,6 +148,10 @@ class Broker(dramatiq.Broker):
             TopologyMismatch: something is there in a way that cannot be used.
         """
 
+    def carry_over(self) -> list[CarriedOver]:
+        """Take over what stock Dramatiq has left in queues of its own. Raises as :meth:`inspect`, and PublishError."""
+        return []
+
     def looked_at(self) -> list[str]:
         """The queues that people look at: the declared ones, and failed_queue last."""
         return [*sorted(self.queues - {FAILED_QUEUE}), FAILED_QUEUE]
@@ -177,27 +193,36 @@ class Broker(dramatiq.Broker):
         Parameters:
             delay: milliseconds, for all; a message's own option ``delay`` goes before it.
         """
-        ready = []
+        ready, sent = [], []
         for message in messages:
             own, message = _own_delay(message, delay)
             self.emit_before("enqueue", message, own)
-            ready.append((message, own, self._outgoing(message, max(0, own or 0))))
+            sent.append(message)
+            ready.append(Enqueued(message, own, self._outgoing(message, max(0, own or 0))))
         following = getattr(self._settling, "delivery", None)
         if following is not None:
-            following.then.extend(out for _, _, out in ready)
+            following.then.extend(ready)
         else:
-            self.store([out for _, _, out in ready])
-        for message, own, _ in ready:
-            self.emit_after("enqueue", message, own)
-        return [message for message, _, _ in ready]
+            self.store([each.outgoing for each in ready])
+            self.enqueued(ready)
+        return sent
+
+    def enqueued(self, stored: Sequence[Enqueued]) -> None:
+        """Tell the middleware of messages that are stored now."""
+        for each in stored:
+            self.emit_after("enqueue", each.message, each.delay)
 
     def _outgoing(self, message: Message[Any], delay: int) -> Outgoing:
-        attempts = next((m for m in self.middleware if isinstance(m, Attempts)), None)
-        limit = attempts.limit(self.actors.get(message.actor_name)) if attempts else 1
+        limit = self.limit_of(message.actor_name)
         out = outgoing(envelope_of(message, delay=delay, max_attempts=limit), message.queue_name, delay)
         check_size(out.body)
         check_depth(out.body)
         return out
+
+    def limit_of(self, type_: str) -> int:
+        """How many attempts a message of a type has that does not say it itself."""
+        own = attempts(self.middleware)
+        return own.limit(self.actors.get(type_)) if own else 1
 
     def message(self, type_: str, payload: dict[str, Any], **options: Any) -> Message[Any]:
         """A message of a type, checked; options as those of ``message_with_options``.
@@ -218,39 +243,107 @@ class Broker(dramatiq.Broker):
         """
         self._outgoing(message, 0)
 
+    # What tests need
+
+    @abstractmethod
+    def flush(self, queue_name: str) -> None:
+        """Drop all that waits in a queue, and what is delayed for it; failed messages stay."""
+
     def flush_all(self) -> None:
-        """Drop all that waits in any declared queue, as ``flush`` does."""
+        """Drop all that waits in any declared queue, as :meth:`flush` does."""
         for queue_name in self.queues:
             self.flush(queue_name)
+        self._errors.clear()
+
+    def join(self, queue_name: str, *, timeout: int | None = None, fail_fast: bool | None = None) -> None:
+        """Wait until nothing of a queue waits, is delayed or is being handled.
+
+        Parameters:
+            timeout: milliseconds.
+            fail_fast: raise the error of the first message of it that has failed; ``fail_fast_default`` without it.
+
+        Raises:
+            QueueNotFound: it was never declared.
+            QueueJoinTimeout: it was not so in time.
+            ValueError: errors are not kept, as ``fail_fast_default`` is not set.
+        """
+        self._known(queue_name)
+        if fail_fast and not self.fail_fast_default:
+            raise ValueError("set fail_fast_default on the broker: without it the errors of messages are not kept")
+        until = None if timeout is None else time.monotonic() + timeout / 1000
+        with self.idle(queue_name) as is_idle:
+            while not is_idle():
+                if until is not None and time.monotonic() >= until:
+                    raise QueueJoinTimeout(queue_name)
+                time.sleep(self.look_every)  # nobody is told when a queue is empty
+        if self.fail_fast_default and fail_fast is not False and queue_name in self._errors:
+            raise self._errors.pop(queue_name)
+
+    #: Seconds between two looks of :meth:`join`.
+    look_every = 0.01
+
+    @abstractmethod
+    def idle(self, queue_name: str) -> AbstractContextManager[Callable[[], bool]]:
+        """Something to ask whether nothing of a queue waits, is delayed or is being handled."""
+
+    def get_queue_message_counts(self, queue_name: str) -> tuple[int, int, int]:
+        """How many messages of a queue wait or are being handled, are delayed, and have failed."""
+        waiting, delayed = self.counts_of(queue_name)
+        with self.walk(FAILED_QUEUE) as failed:
+            return (
+                waiting,
+                delayed,
+                sum(stored.record(stored.envelope()).get("queue") == queue_name for stored in failed),
+            )
+
+    @abstractmethod
+    def counts_of(self, queue_name: str) -> tuple[int, int]:
+        """How many messages of a queue wait or are being handled, and how many are delayed."""
 
     def backoff(self, envelope: Envelope) -> int:
         """Milliseconds until the next attempt of a message whose worker has died."""
-        attempts = next((m for m in self.middleware if isinstance(m, Attempts)), None) or Attempts()
-        return attempts.backoff(self.actors.get(envelope.type), envelope)
+        return (attempts(self.middleware) or Attempts()).backoff(self.actors.get(envelope.type), envelope)
 
     # Ending a delivery, and a worker
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks. A worker that stops waits for its handlers after they all know of it."""
+        if _goes_back(signal, args):
+            return
         super().emit_before(signal, *args, **kwargs)
         if signal == "worker_shutdown":
             self.ending.finish(self, args[0])
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        """Call the hooks. What they send while a delivery is being ended is kept on it."""
+        """Call the hooks, in reverse. What they send while a delivery is being ended is kept on it."""
+        if _goes_back(signal, args):
+            return
         if signal in ("process_message", "skip_message") and isinstance(args[0], Delivery):
-            with self._following(args[0]):
-                super().emit_after(signal, *args, **kwargs)
+            self._settling.delivery = args[0]
+            try:
+                self._end(f"after_{signal}", *args, **kwargs)
+            finally:
+                self._settling.delivery = None
         else:
             super().emit_after(signal, *args, **kwargs)
 
-    @contextlib.contextmanager
-    def _following(self, delivery: Delivery) -> Iterator[None]:
-        self._settling.delivery = delivery
-        try:
-            yield
-        finally:
-            self._settling.delivery = None
+    def _end(self, hook: str, delivery: Delivery, **outcome: Any) -> None:
+        """As Dramatiq calls hooks. But where what follows a message cannot be sent (its result is no JSON, there is no
+        such actor), the message has failed, and whoever is asked next is told so: it would be lost in silence."""
+        for each in reversed(self.middleware):
+            try:
+                getattr(each, hook)(self, delivery, **outcome)
+            except Exception as error:
+                self.logger.critical("Unexpected failure in %s of %r.", hook, each, exc_info=True)
+                if isinstance(each, FOLLOWING) and outcome.get("exception") is None:
+                    queue = delivery.consumer.queue_name
+                    delivery.stuff_exception(error)
+                    delivery.fail()
+                    delivery.outcome = Failed(
+                        failure_of(delivery.envelope, error, reason="what follows cannot be sent", queue=queue)
+                    )
+                    delivery.then.clear()
+                    outcome = {"exception": error} if hook == "after_process_message" else {}
 
     def announce(self, envelope: Envelope | None, failure: Failure, error: BaseException | None) -> None:
         """Tell the listeners of a message that now lies safely in failed_queue; their errors harm nothing."""
@@ -260,9 +353,22 @@ class Broker(dramatiq.Broker):
             except Exception:
                 logger.exception("a failure listener failed")
 
+    def note_failure(self, queue_name: str, error: BaseException | None) -> None:
+        """Keep an error for :meth:`join`; in a test, as it holds what its handler had in hand."""
+        if self.fail_fast_default:
+            self._errors.setdefault(queue_name, error or RuntimeError("a message has failed"))
+
     def _known(self, queue_name: str) -> None:
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)
+
+
+def _goes_back(signal: str, args: tuple[Any, ...]) -> bool:
+    """Whether a hook is about a message that is not ended but goes back: no middleware hears of that. One that was not
+    begun would be taken for a result of None, and none is acknowledged."""
+    if signal not in ("skip_message", "ack", "nack") or not isinstance(args[0], Delivery):
+        return False
+    return isinstance(args[0].outcome, Back | Later)
 
 
 def _own_delay(message: Message[Any], delay: int | None) -> tuple[int | None, Message[Any]]:

@@ -18,13 +18,13 @@ from pydantic import BaseModel, ValidationError
 
 from carrier.messaging.actor import MessageActor
 from carrier.messaging.delivery import Delivery
-from carrier.messaging.encoder import message_of
+from carrier.messaging.encoder import message_of, options_of
 from carrier.messaging.envelope import Envelope, check_size, decode, now_ms
 from carrier.messaging.errors import EnvelopeError, OutcomeLost, UnknownMessageType, WorkerDied, describe
 from carrier.messaging.failure import ATTEMPTS_LIMIT, FAILED_QUEUE, Failure, attempt_record, failure_of, refusal
 from carrier.messaging.lease import Death, Ended, Running, State
 from carrier.messaging.outcome import Again, Back, Done, Failed, Later, Outcome
-from carrier.messaging.outgoing import Outgoing, outgoing, refused
+from carrier.messaging.outgoing import Enqueued, Outgoing, outgoing, refused
 
 if TYPE_CHECKING:
     from carrier.messaging.broker import Broker
@@ -132,6 +132,7 @@ class Consumer(dramatiq.Consumer):
             self.replace_later(receipt, [again], lambda: self.forget(envelope, receipt))
             return
         failure = failure_of(envelope, error, reason=reason, queue=self.queue_name, record=record)
+        self.broker.note_failure(self.queue_name, error)
 
         def dealt_with() -> None:
             self.forget(envelope, receipt)
@@ -170,30 +171,33 @@ class Consumer(dramatiq.Consumer):
         self._ended(delivery, outcome)
 
     def _carry_out(self, delivery: Delivery, outcome: Outcome) -> None:
-        receipt = delivery.receipt
+        receipt, envelope, then = delivery.receipt, delivery.envelope, delivery.then
+        follow = [each.outgoing for each in then]
         match outcome:
             case Done():
-                if delivery.then and self.is_lost():
+                if then and self.is_lost():
                     # Its redelivery is not handled again, as the lease tells: what follows must go now.
-                    self.broker.store(delivery.then)
+                    self.broker.store(follow)
                     self.done(receipt)
-                elif delivery.then:
-                    self.replace(receipt, delivery.then)
+                    self.broker.enqueued(then)
+                elif then:
+                    self.replace(receipt, follow, lambda: self.broker.enqueued(then))
                 else:
                     self.done(receipt)
             case Again(delay, record):
-                again = outgoing(_next_attempt(delivery.envelope, delay, record), self.queue_name, delay)
-                self.replace(receipt, [again, *delivery.then])
+                again = _again(delivery, _next_attempt(envelope, delay, record), delay)
+                self.replace(receipt, [again.outgoing, *follow], lambda: self.broker.enqueued([again, *then]))
             case Failed(failure):
-                failed = outgoing(_failed(delivery.envelope, failure), FAILED_QUEUE)
-                error = delivery._exception
-                self.replace(
-                    receipt,
-                    [failed, *delivery.then],
-                    then=lambda: self.broker.announce(delivery.envelope, failure, error),
-                )
+                failed, error = outgoing(_failed(envelope, failure), FAILED_QUEUE), delivery._exception
+                self.broker.note_failure(self.queue_name, error)
+
+                def dealt_with() -> None:
+                    self.broker.enqueued(then)
+                    self.broker.announce(envelope, failure, error)
+
+                self.replace(receipt, [failed, *follow], dealt_with)
             case Later(delay):
-                self.replace(receipt, [outgoing(_put_off(delivery.envelope, delay), self.queue_name, delay)])
+                self.replace(receipt, [outgoing(_put_off(envelope, delay), self.queue_name, delay)])
             case Back():
                 self.back(receipt)
 
@@ -204,7 +208,7 @@ class Consumer(dramatiq.Consumer):
         envelope: Envelope | None = None
         payload: BaseModel | None = None
         try:
-            envelope = decode(body)
+            envelope = decode(body, self.broker.limit_of)
             if envelope.attempt == 1:
                 check_size(body)
             actor = self.broker.actors.get(envelope.type)
@@ -212,15 +216,16 @@ class Consumer(dramatiq.Consumer):
                 raise UnknownMessageType(envelope.type, self.broker.actors)
             if isinstance(actor, MessageActor):
                 payload = actor.payload.model_validate(envelope.payload)
+            message = message_of(envelope, self.queue_name)
         except (EnvelopeError, UnknownMessageType, ValidationError) as error:
-            self._refuse(body, receipt, _refusal(error, self.queue_name), envelope)
+            self._refuse(body, receipt, error, envelope)
             return None
         if envelope.meta.get("remaining") or (envelope.delay and "eta" not in envelope.meta):
             self._postpone(envelope, receipt)
             return None
         if self._was_begun(envelope, body, receipt):
             return None
-        return Delivery(message_of(envelope, self.queue_name), envelope, payload, self, receipt)
+        return Delivery(message, envelope, payload, self, receipt)
 
     def _was_begun(self, envelope: Envelope, body: bytes, receipt: Any) -> bool:
         """Whether a handler has begun it before, and this has been dealt with."""
@@ -237,8 +242,16 @@ class Consumer(dramatiq.Consumer):
                 return False
         return True
 
-    def _refuse(self, body: bytes, receipt: Any, failure: Failure, envelope: Envelope | None = None) -> None:
+    def _refuse(
+        self,
+        body: bytes,
+        receipt: Any,
+        error: EnvelopeError | UnknownMessageType | ValidationError,
+        envelope: Envelope | None,
+    ) -> None:
         """Into failed_queue, byte for byte."""
+        failure = _refusal(error, self.queue_name)
+        self.broker.note_failure(self.queue_name, error)
         self.replace_later(
             receipt, [refused(body, failure)], then=lambda: self.broker.announce(envelope, failure, None)
         )
@@ -264,6 +277,19 @@ def _unknown_end(past: Death | Ended) -> tuple[Exception, str, bool]:
         return OutcomeLost(text), "attempts exhausted", False
     beside = "" if past.alone else ", and others beside it"
     return WorkerDied(f"the worker died while it ran{beside}"), "worker died", not past.alone
+
+
+def _again(delivery: Delivery, envelope: Envelope, delay: int) -> Enqueued:
+    """The next attempt as it is sent. What middleware has written into the message's options goes with it."""
+    queue = delivery.consumer.queue_name
+    try:
+        options = options_of(delivery)
+        if options != envelope.meta.get("options", {}):
+            changed = replace(envelope, meta={**envelope.meta, "options": options})
+            return Enqueued(delivery, delay, outgoing(changed, queue, delay))
+    except EnvelopeError as error:
+        logger.warning("%s: what was written into its options is dropped: %s", delivery, error)
+    return Enqueued(delivery, delay, outgoing(envelope, queue, delay))
 
 
 def _next_attempt(envelope: Envelope, delay: int, record: dict[str, Any]) -> Envelope:

@@ -10,7 +10,7 @@ from dramatiq.message import Message
 
 from carrier.messaging.failure import failure_of
 from carrier.messaging.outcome import Done, Failed, Outcome
-from carrier.messaging.outgoing import Outgoing
+from carrier.messaging.outgoing import Enqueued
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -51,7 +51,7 @@ class Delivery(MessageProxy):
         self.consumer = consumer
         self.receipt = receipt
         self.outcome: Outcome | None = None
-        self.then: list[Outgoing] = []
+        self.then: list[Enqueued] = []
         self.run: Run | None = None
 
     @property
@@ -70,6 +70,8 @@ class Delivery(MessageProxy):
             return self.outcome
         if self._exception is None and not self.failed:
             return Done()
+        if not self.failed and any(each.outgoing.id == self.envelope.id for each in self.then):
+            return Done()  # somebody's own middleware has sent it again
         error = self._exception or RuntimeError("a middleware marked it as failed")
         return Failed(failure_of(self.envelope, error, reason="failed", queue=self.consumer.queue_name))
 

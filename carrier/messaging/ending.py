@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
+from dramatiq.broker import MessageProxy
 from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 from dramatiq.middleware.shutdown import Shutdown
@@ -157,8 +158,7 @@ class Ending(Middleware):
             if not _wait_for(worker, _INTERRUPTED):
                 for delivery in stuck:
                     _back(delivery)
-        # What still waits for a message ends by itself; Dramatiq would wait for it, and for what cannot be interrupted.
-        worker.workers.clear()
+        _end_threads(worker)
         _leave(worker)
 
 
@@ -184,9 +184,10 @@ def _give_back(worker: Worker) -> None:
 def _empty(worker: Worker) -> None:
     while True:
         try:
-            message = worker.work_queue.get_nowait().message
+            item = worker.work_queue.get_nowait()
         except Empty:
             return
+        message = None if isinstance(item, _Wake) else item.message
         if isinstance(message, Delivery):
             _back(message)
         worker.work_queue.task_done()
@@ -213,6 +214,29 @@ def _wait_for(worker: Worker, seconds: float) -> bool:
             if left <= 0:
                 return False
             work.all_tasks_done.wait(min(left, _LOOK))
+
+
+class _Wake:
+    """What a thread of Dramatiq's finds in its queue when it is to look whether it still runs. It waits there for a
+    second otherwise; an empty queue is the one thing that it goes on after."""
+
+    def __lt__(self, other: object) -> bool:
+        return True
+
+    @property
+    def message(self) -> MessageProxy:
+        raise Empty
+
+
+def _end_threads(worker: Worker) -> None:
+    """End the worker's threads, which tell the middleware so. One that cannot be interrupted is left behind."""
+    until = time.monotonic() + _LEAVING
+    for _ in worker.workers:
+        worker.work_queue.put(_Wake())  # type: ignore[arg-type]  # it is none of Dramatiq's items
+    for thread in worker.workers:
+        thread.join(max(0.0, until - time.monotonic()))
+    worker.workers.clear()
+    _empty(worker)
 
 
 def _leave(worker: Worker) -> None:

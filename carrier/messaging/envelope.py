@@ -125,8 +125,11 @@ def _refuse(constant: str) -> float:
 _read = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse).decode
 
 
-def decode(body: bytes) -> Envelope:
+def decode(body: bytes, limit_of: Callable[[str], int] | None = None) -> Envelope:
     """The envelope in ``body``, or in the JSON that Dramatiq's own encoder writes.
+
+    Parameters:
+        limit_of: how many attempts a type's messages have, for a message of Dramatiq's that does not say it.
 
     Raises:
         EnvelopeError: not JSON, or fields are missing or wrong; the text names them.
@@ -144,7 +147,7 @@ def decode(body: bytes) -> Envelope:
     if "actor_name" in fields and "type" not in fields:
         from carrier.messaging.encoder import envelope_of_dramatiq
 
-        return envelope_of_dramatiq(fields)
+        return envelope_of_dramatiq(fields, limit_of)
     return from_fields(fields)
 
 

@@ -27,6 +27,10 @@ class OutcomeLost(CarrierError):
     """A handler failed, and the connection over which its message came was lost before that could be said."""
 
 
+class GivenUp(CarrierError):
+    """Stock Dramatiq had given a message up before Carrier had it."""
+
+
 class EnvelopeError(CarrierError):
     """A body, or what was given to send, is not a message. The text says what is wrong, without payload values."""
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
+
+from dramatiq.broker import MessageProxy
+from dramatiq.message import Message
 
 from carrier.messaging.envelope import Envelope
 from carrier.messaging.failure import FAILED_QUEUE, Failure
@@ -25,6 +29,19 @@ class Outgoing:
     priority: int = 0
     delay: int = 0
     failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What Dramatiq's middleware is told of a message that is sent, and how it travels.
+
+    Attributes:
+        delay: as it was asked for, in milliseconds; None without one.
+    """
+
+    message: Message[Any] | MessageProxy
+    delay: int | None
+    outgoing: Outgoing
 
 
 def outgoing(envelope: Envelope, queue: str, delay: int = 0) -> Outgoing:

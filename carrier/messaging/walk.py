@@ -7,12 +7,15 @@ kill in between leaves two of it, never none.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from carrier.messaging.envelope import Envelope, decode
+from carrier.messaging.errors import EnvelopeError
 from carrier.messaging.outgoing import Outgoing
 
 #: Decisions that are gathered before they are carried out: at most so many messages are doubled by a kill.
@@ -31,6 +34,23 @@ class Stored:
     body: bytes
     failure: str | None
     receipt: Any
+
+    def envelope(self) -> Envelope | None:
+        """The message; None when it is not one."""
+        try:
+            return decode(self.body)
+        except EnvelopeError:
+            return None
+
+    def record(self, envelope: Envelope | None) -> dict[str, Any]:
+        """The failure with which it lies in failed_queue, in it or beside it; empty where there is none."""
+        found: Any = envelope.meta.get("failure") if envelope else None
+        if self.failure is not None:
+            try:
+                found = json.loads(self.failure)
+            except (ValueError, RecursionError):
+                found = None
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

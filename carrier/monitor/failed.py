@@ -13,8 +13,7 @@ from itertools import islice
 from typing import Any
 
 from carrier.messaging.broker import Broker
-from carrier.messaging.envelope import Envelope, decode
-from carrier.messaging.errors import EnvelopeError
+from carrier.messaging.envelope import Envelope
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing, outgoing
 from carrier.messaging.walk import Stored, Walk
@@ -92,11 +91,8 @@ class Mended:
 
 def read(stored: Stored) -> FailedMessage:
     """What lies in failed_queue, whatever it is."""
-    try:
-        envelope: Envelope | None = decode(stored.body)
-    except EnvelopeError:
-        envelope = None
-    failure = _failure(stored, envelope)
+    envelope = stored.envelope()
+    failure = stored.record(envelope)
     attempts = failure.get("attempts")
     return FailedMessage(
         id=envelope.id if envelope else f"raw-{hashlib.blake2b(stored.body, digest_size=8).hexdigest()}",
@@ -111,16 +107,6 @@ def read(stored: Stored) -> FailedMessage:
         envelope=envelope,
         stored=stored,
     )
-
-
-def _failure(stored: Stored, envelope: Envelope | None) -> dict[str, Any]:
-    found: Any = envelope.meta.get("failure", {}) if envelope else {}
-    if stored.failure is not None:
-        try:
-            found = json.loads(stored.failure)
-        except (ValueError, RecursionError):
-            found = {}
-    return found if isinstance(found, dict) else {}
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -12,7 +12,12 @@ from pydantic import BaseModel
 
 import carrier
 
-dramatiq.set_broker(carrier.connect())
+broker = carrier.connect()
+if "METRICS" in os.environ:
+    from dramatiq.middleware.prometheus import Prometheus
+
+    broker.add_middleware(Prometheus())
+dramatiq.set_broker(broker)
 
 
 class Numbered(BaseModel):

@@ -10,11 +10,10 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 
 from carrier.messaging import lease
@@ -220,26 +219,20 @@ class EmbeddedBroker(Broker):
             found = reader.execute(schema.COUNTS).fetchall()
         return {queue: {"ready": ready, "unacked": unacked, "delayed": later} for queue, ready, unacked, later in found}
 
+    def counts_of(self, queue_name: str) -> tuple[int, int]:
+        """See :meth:`Broker.counts_of`."""
+        found = self.counts().get(queue_name, {"ready": 0, "unacked": 0, "delayed": 0})
+        return found["ready"] + found["unacked"], found["delayed"]
+
     def flush(self, queue_name: str) -> None:
-        """Drop all that waits in a queue."""
+        """See :meth:`Broker.flush`."""
         with self.database.transaction(self.database.taking) as connection:
             connection.execute("DELETE FROM messages WHERE queue = ? AND owner = 0", (queue_name,))
 
-    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
-        """Wait until nothing of a queue waits, is delayed or is being handled.
-
-        Parameters:
-            timeout: milliseconds.
-
-        Raises:
-            QueueJoinTimeout: it was not so in time.
-        """
-        self._known(queue_name)
-        until = None if timeout is None else time.monotonic() + timeout / 1000
-        while sum(self.counts().get(queue_name, {}).values()):
-            if until is not None and time.monotonic() >= until:
-                raise QueueJoinTimeout(queue_name)
-            time.sleep(0.01)  # other processes settle too, and tell nobody here
+    @contextlib.contextmanager
+    def idle(self, queue_name: str) -> Iterator[Callable[[], bool]]:
+        """See :meth:`Broker.idle`."""
+        yield lambda: not any(self.counts_of(queue_name))
 
 
 _brokers: weakref.WeakSet[EmbeddedBroker] = weakref.WeakSet()

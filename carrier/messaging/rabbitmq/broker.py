@@ -9,25 +9,26 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pika
-from dramatiq.errors import BrokerConnectionError, QueueJoinTimeout
+from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 from pika.exceptions import AMQPError
 
 from carrier.messaging.broker import GRACE, Broker
-from carrier.messaging.declared import Declared
+from carrier.messaging.declared import CarriedOver, Declared
 from carrier.messaging.envelope import decode
 from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.figures import Figures
 from carrier.messaging.lease import Lease, sweep
 from carrier.messaging.outgoing import Outgoing
-from carrier.messaging.rabbitmq import inspection, topology
+from carrier.messaging.rabbitmq import inspection, moving, topology
 from carrier.messaging.rabbitmq.connection import Nodes
 from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
 from carrier.messaging.rabbitmq.figures import figures
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 _CHUNK = 2_000
 #: Seconds between two tries to store: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+#: Looks in a row that find nothing, 40 ms apart: a message is between two delay levels for less than that.
+_AGREEING = 4
 #: Seconds that declaring may take: 28 quorum queues on a loaded server.
 _DECLARING = 30.0
 
@@ -268,45 +271,59 @@ class RabbitmqBroker(Broker):
         if at_risk and self.management is not None:
             inspection.lift_limits(self.looked_at(), at_risk, self.management)
 
+    def carry_over(self) -> list[CarriedOver]:
+        """See :meth:`Broker.carry_over`."""
+        return [each for queue in sorted(self.queues) for each in moving.carry_over(self, queue)]
+
     def flush(self, queue_name: str) -> None:
-        """Drop all that waits in a queue; what is delayed stays."""
+        """See :meth:`Broker.flush`."""
         self.ensure({queue_name})
         connection = self.nodes.connect("flush")
         try:
             connection.channel().queue_purge(queue_name)
+            for channel, tag in topology.delayed(connection, queue_name):
+                channel.basic_ack(tag)
         finally:
             connection.close()
 
-    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
-        """Wait until a queue is empty, nothing of it is being handled here, and nothing is delayed.
+    #: A message between two delay levels is in neither: several looks must agree.
+    look_every = 0.04
 
-        Parameters:
-            timeout: milliseconds.
-
-        Raises:
-            QueueJoinTimeout: it was not so in time.
-        """
-        self._known(queue_name)
-        until = None if timeout is None else time.monotonic() + timeout / 1000
+    @contextmanager
+    def idle(self, queue_name: str) -> Iterator[Callable[[], bool]]:
+        """See :meth:`Broker.idle`. Of the messages in the delay levels RabbitMQ does not say where they go: none of
+        them may be there."""
         self.ensure({queue_name})
         connection = self.nodes.connect("join")
+        quiet = 0
+
+        def is_idle() -> bool:
+            nonlocal quiet
+            levels = [topology.level(n) for n in range(topology.LEVELS)] if self._delays_declared else []
+            busy = self._busy(queue_name) or any(
+                channel.queue_declare(queue, passive=True).method.message_count for queue in [queue_name, *levels]
+            )
+            quiet = 0 if busy else quiet + 1
+            return quiet == _AGREEING
+
         try:
             channel = connection.channel()
-            quiet = 0
-            # A message between two levels is in neither: several looks must agree.
-            while quiet < 4:
-                if until is not None and time.monotonic() >= until:
-                    raise QueueJoinTimeout(queue_name)
-                quiet = quiet + 1 if self._is_quiet(channel, queue_name) else 0
-                connection.sleep(0.04)  # RabbitMQ tells nobody that a queue is empty
+            yield is_idle
         finally:
             connection.close()
 
-    def _is_quiet(self, channel: pika.adapters.blocking_connection.BlockingChannel, queue_name: str) -> bool:
-        if any(each.busy for each in list(self.consumers) if each.queue_name == queue_name):
-            return False
-        queues = [queue_name, *(topology.level(n) for n in range(topology.LEVELS) if self._delays_declared)]
-        return not any(channel.queue_declare(queue, passive=True).method.message_count for queue in queues)
+    def counts_of(self, queue_name: str) -> tuple[int, int]:
+        """See :meth:`Broker.counts_of`. What other processes handle is not counted; what is delayed is looked at."""
+        self.ensure({queue_name})
+        connection = self.nodes.connect("counts")
+        try:
+            ready = connection.channel().queue_declare(queue_name, passive=True).method.message_count
+            return ready + self._busy(queue_name), sum(1 for _ in topology.delayed(connection, queue_name))
+        finally:
+            connection.close()
+
+    def _busy(self, queue_name: str) -> int:
+        return sum(each.busy for each in list(self.consumers) if each.queue_name == queue_name)
 
 
 def _goes_on(seconds: float) -> bool:

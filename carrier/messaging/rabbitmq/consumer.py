@@ -252,6 +252,6 @@ class RabbitmqConsumer(Consumer):
             raise ConnectionClosed(explain(error)) from None
 
     @property
-    def busy(self) -> bool:
-        """Whether it has taken messages that are not settled."""
-        return bool(self._out or self._received or self._held or self._settled)
+    def busy(self) -> int:
+        """How many messages it has taken that are not settled."""
+        return self._out + len(self._received) + len(self._held) + len(self._settled)

@@ -25,7 +25,7 @@ _MAKE = "carrier topology apply makes what is missing, as the first message does
 
 
 def inspect(nodes: Nodes, queues: list[str], queue_type: str, management: Management | None) -> list[Declared]:
-    """Each queue, then the delay levels.
+    """Each queue, the delay levels, then what stock Dramatiq has left.
 
     Raises:
         BrokerUnavailable: RabbitMQ or its management API cannot be reached.
@@ -34,7 +34,8 @@ def inspect(nodes: Nodes, queues: list[str], queue_type: str, management: Manage
     try:
         connection.give_up_after(_LIMIT)
         found = [_queue(connection, name, queue_type, management) for name in queues]
-        return [*found, _levels(connection)]
+        left = [each for name in queues for each in _left_over(connection, name)]
+        return [*found, _levels(connection), *left]
     except AMQPError as error:
         raise nodes.unavailable(error) from None
     finally:
@@ -83,6 +84,18 @@ def _queue(connection: Connection, name: str, queue_type: str, management: Manag
         todo = "set RABBITMQ_MANAGEMENT_URL and run carrier topology apply, or: " + command(name)
         return Declared(name, "at risk", wanted, kind.text, todo)
     return Declared(name, "ok", wanted, kind.text)
+
+
+def _left_over(connection: Connection, queue: str) -> list[Declared]:
+    """What stock Dramatiq has left beside a queue."""
+    shown = []
+    for suffix, what in ((topology.DELAYED, "waiting for their time"), (topology.GIVEN_UP, "given up")):
+        found = topology.find_queue(connection, queue + suffix)
+        if found is not None and found.message_count:
+            todo = "stop the workers of stock Dramatiq, then: carrier topology migrate"
+            count = f"{found.message_count} messages of stock Dramatiq, {what}"
+            shown.append(Declared(queue + suffix, "left over", "nothing", count, todo))
+    return shown
 
 
 def _levels(connection: Connection) -> Declared:

@@ -10,9 +10,12 @@ queue. One publish, and no worker holds anything. Level queues are quorum queues
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Queue
 
@@ -28,6 +31,8 @@ UNIT = 100  # ms
 LONGEST_PASS = (2**LEVELS - 1) * UNIT
 OUT = "carrier.delay.out"
 MAX_PRIORITY = 9
+#: What stock Dramatiq appends to the names of queues where messages wait for their time, and lie once given up.
+DELAYED, GIVEN_UP = ".DQ", ".XQ"
 
 
 def level(number: int) -> str:
@@ -121,10 +126,36 @@ def declare_queue(connection: Connection, queue: str, queue_type: str) -> Kind:
         else:
             channel.close()
             return kind
+    if queue_type != "quorum" and (of_dramatiq := _declare_as_dramatiq(connection, queue)) is not None:
+        return of_dramatiq
     raise TopologyMismatch(
         f"queue {queue} exists with other arguments: {difference}; "
         "stop what sends and works, empty it and delete it, or set QUEUE_TYPE to what it is"
     )
+
+
+def _declare_as_dramatiq(connection: Connection, queue: str) -> Kind | None:
+    """Declare a queue as stock Dramatiq does, which has made it; None where that is not so. What it sends to ``.XQ`` is
+    what is rejected, and Carrier rejects nothing."""
+    arguments: dict[str, Any] = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue + GIVEN_UP}
+    while True:
+        channel = connection.channel()
+        try:
+            channel.queue_declare(queue, durable=True, arguments=arguments)
+        except ChannelClosedByBroker as error:
+            if error.reply_code != PRECONDITION_FAILED:
+                raise
+            priorities = _ITS_PRIORITIES.search(str(error.reply_text))
+            if priorities is None or "x-max-priority" in arguments:
+                return None
+            arguments["x-max-priority"] = int(priorities[1])
+        else:
+            channel.close()
+            return Kind("classic, made by Dramatiq" + ("" if "x-max-priority" in arguments else ", no priorities"), {})
+
+
+#: Dramatiq's ``max_priority``, as RabbitMQ names it when it refuses a declaration without it.
+_ITS_PRIORITIES = re.compile(r"'x-max-priority'.* current is the value '(\d+)'")
 
 
 def what_differs(error: ChannelClosedByBroker) -> str:
@@ -180,4 +211,20 @@ def declare_delays(connection: Connection) -> None:
         channel.queue_bind(name, name, f"{bit}1.#")
         channel.exchange_bind(below, name, f"{bit}0.#")
         below = name
+    channel.close()
+
+
+def delayed(connection: Connection, queue: str) -> Iterator[tuple[BlockingChannel, int]]:
+    """Each message that waits in a delay level for ``queue``: the channel on which it was taken, and its tag there.
+
+    All of them are taken out of their levels to be looked at, and go back when the channel is closed at the end.
+    """
+    channel = connection.channel()
+    end = f".{_word(queue)}"
+    for number in range(LEVELS):
+        if find_queue(connection, level(number)) is None:
+            continue
+        while (found := channel.basic_get(level(number)))[0] is not None:
+            if str(found[0].routing_key).endswith(end):
+                yield channel, found[0].delivery_tag
     channel.close()

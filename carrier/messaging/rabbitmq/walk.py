@@ -36,9 +36,18 @@ _QUIET = 0.2
 
 
 class RabbitmqWalk(Walk):
-    """The receipt of a message is its channel and its tag there."""
+    """The receipt of a message is its channel and its tag there.
 
-    def __init__(self, broker: RabbitmqBroker, queue_name: str) -> None:
+    Parameters:
+        ours: whether Carrier has declared the queue.
+
+    Attributes:
+        consumers: how many programs took from the queue at its start.
+    """
+
+    consumers: int = 0
+
+    def __init__(self, broker: RabbitmqBroker, queue_name: str, *, ours: bool = True) -> None:
         super().__init__()
         self._broker = broker
         self._queue = queue_name
@@ -47,8 +56,11 @@ class RabbitmqWalk(Walk):
         self._connection = broker.nodes.connect(f"walk {queue_name}")
         try:
             self._lock()
-            self._check()
-            self.total = self._ready()
+            if ours:
+                self._check()
+            found = find_queue(self._connection, queue_name)
+            if found is not None:
+                self.total, self.consumers = found.message_count, found.consumer_count
         except AMQPError as error:
             self._close()
             raise self._broker.nodes.unavailable(error) from None

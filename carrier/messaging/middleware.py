@@ -1,0 +1,40 @@
+"""Which middleware a broker has, and what becomes of Dramatiq's own Retries among it."""
+
+from __future__ import annotations
+
+from dramatiq.middleware import (
+    AgeLimit,
+    Callbacks,
+    CurrentMessage,
+    GroupCallbacks,
+    Middleware,
+    Pipelines,
+    Retries,
+    ShutdownNotifications,
+    TimeLimit,
+)
+
+from carrier.messaging.attempts import Attempts
+
+#: What sends the messages that follow one that was handled. When one of those cannot be sent, its cause has failed.
+FOLLOWING = (Callbacks, Pipelines, GroupCallbacks)
+
+
+def default_middleware() -> list[Middleware]:
+    """Dramatiq's own, with Attempts in the place of Retries; handlers may ask which message they handle."""
+    limits = [AgeLimit(), TimeLimit(), ShutdownNotifications()]
+    return [*limits, Callbacks(), Pipelines(), Attempts(), CurrentMessage()]
+
+
+def attempts(middleware: list[Middleware]) -> Attempts | None:
+    """The Attempts among it."""
+    return next((each for each in middleware if isinstance(each, Attempts)), None)
+
+
+def is_plain_retries(middleware: Middleware) -> bool:
+    """Whether it is Dramatiq's Retries, or decides as that does: it would send every failing message a second time."""
+    return (
+        isinstance(middleware, Retries)
+        and not isinstance(middleware, Attempts)
+        and type(middleware).after_process_message is Retries.after_process_message
+    )
