@@ -100,6 +100,26 @@ def test_pipelines_async_actors_and_unknown_ones(broker: Broker) -> None:
         assert inbox.failed[0]["reason"] == "unknown type"
 
 
+def test_delays_end_in_their_order_and_messages_grow_old(broker: Broker) -> None:
+    got = []
+    take = dramatiq.actor(got.append, broker=broker, actor_name="take")
+
+    @dramatiq.actor(broker=broker, max_age=3_000, max_retries=0)
+    def fresh() -> None:
+        got.append("fresh")
+
+    with Inbox(broker) as inbox:
+        take.send_with_options(args=("second",), delay=5_000)
+        take.send_with_options(args=("first",), delay=1_000)
+        fresh.send()
+        inbox.forward(10)
+        assert inbox.drain(raising=False) == 3
+        assert got == ["first", "second"]
+        assert [each["error"].rpartition(".")[2] for each in inbox.failed] == ["SkipMessage"]
+        with pytest.raises(RuntimeError, match="another Inbox"), Inbox(broker):
+            pass
+
+
 def test_a_handler_that_sends_itself_has_an_end(broker: Broker) -> None:
     @dramatiq.actor(broker=broker)
     def again() -> None:
@@ -123,6 +143,9 @@ def test_the_fixture(run: Run, tmp_path: Path) -> None:
     ran = run("pytest", "-q", "-p", "no:cacheprovider")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "1 passed" in ran.stdout
+    (tmp_path / "test_it.py").write_text("import dramatiq\n\ndramatiq.get_broker()\n\ndef test_it(inbox): ...\n")
+    refused = run("pytest", "-q", "-p", "no:cacheprovider")
+    assert "is dramatiq.brokers.rabbitmq.RabbitmqBroker, not Carrier's" in refused.stdout
 
 
 def test_the_guides_fixtures(run: Run, tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ def migrate(as_json: bool) -> None:
     for each in () if as_json else moved:
         click.echo(f"{each.queue}: {each.moved} carried over to {each.to}")
         if each.consumers:
-            click.echo(f"{each.queue}: {each.consumers} programs still take from it, and hold what is not to be seen: "
-                       "stop them, and run this again")  # fmt: skip
+            click.echo(f"{each.queue}: workers of stock Dramatiq still take from it ({each.consumers}), and hold what "
+                       "is not to be seen: stop them, and run this again")  # fmt: skip
     if any(each.consumers for each in moved):
         sys.exit(1)
 

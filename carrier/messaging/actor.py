@@ -51,7 +51,7 @@ class MessageActor(Actor[..., Any]):
         """
         milliseconds = delay.total_seconds() * 1000 if isinstance(delay, timedelta) else delay
         message = self.message_with_options(args=args, kwargs=kwargs, **options)
-        return self.broker.enqueue(message, delay=None if milliseconds is None else round(milliseconds))
+        return self.broker.enqueue(message, delay=milliseconds)  # type: ignore[arg-type]  # ours takes fractions
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Handle a payload here and now. A worker calls it with the model that was checked at the edge."""

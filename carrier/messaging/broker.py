@@ -9,6 +9,7 @@ outcome: an error in between loses neither.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from abc import abstractmethod
@@ -17,6 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import dramatiq
+from dramatiq.actor import Actor
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
 from dramatiq.middleware import CurrentMessage, Middleware, Retries
@@ -26,10 +28,10 @@ from carrier.messaging.consumer import Consumer
 from carrier.messaging.deaths import Deaths
 from carrier.messaging.declared import CarriedOver, Declared
 from carrier.messaging.delivery import Delivery
-from carrier.messaging.encoder import envelope_of
+from carrier.messaging.encoder import attempts_of, envelope_of
 from carrier.messaging.ending import Ending
-from carrier.messaging.envelope import Envelope, check_depth, check_size
-from carrier.messaging.errors import UnknownMessageType
+from carrier.messaging.envelope import MAX_DELAY_MS, Envelope, check_depth, check_size, wrong_options
+from carrier.messaging.errors import EnvelopeError, UnknownMessageType
 from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
 from carrier.messaging.figures import Figures
 from carrier.messaging.lane import Lane
@@ -85,9 +87,9 @@ class Broker(dramatiq.Broker):
         own = attempts(self.middleware)
         if is_plain_retries(middleware):
             if own is not None:
-                own.take_over(middleware)  # type: ignore[arg-type]  # it is Dramatiq's Retries
+                own.take_over(middleware)
                 return
-            middleware = Attempts().take_over(middleware)  # type: ignore[arg-type]  # as above
+            middleware = Attempts().take_over(middleware)
         elif isinstance(middleware, Retries) and own is not None:
             self.middleware.remove(own)
         elif type(middleware) is CurrentMessage and any(type(each) is CurrentMessage for each in self.middleware):
@@ -159,7 +161,13 @@ class Broker(dramatiq.Broker):
     # Declaring
 
     def declare_queue(self, queue_name: str) -> None:
-        """Note a queue; it is made when it is first used."""
+        """Note a queue; it is made when it is first used.
+
+        Raises:
+            ValueError: the name is one of Carrier's own.
+        """
+        if queue_name == FAILED_QUEUE or queue_name.startswith("carrier."):
+            raise ValueError(f"queue {queue_name} is Carrier's own; give the actor another one")
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
@@ -172,6 +180,19 @@ class Broker(dramatiq.Broker):
     def get_declared_delay_queues(self) -> set[str]:
         """None: delays are kept by the broker, not by queues that a worker reads."""
         return set()
+
+    def declare_actor(self, actor: Actor[Any, Any]) -> None:
+        """As Dramatiq's.
+
+        Raises:
+            EnvelopeError: one of its options has a value that makes no sense.
+            ValueError: its queue is one of Carrier's own.
+        """
+        wrong = wrong_options(actor.options)
+        if wrong:
+            raise EnvelopeError(f"actor {actor.actor_name}: {'; '.join(wrong)}")
+        attempts_of(actor.options)
+        super().declare_actor(actor)
 
     # Sending
 
@@ -198,7 +219,7 @@ class Broker(dramatiq.Broker):
             own, message = _own_delay(message, delay)
             self.emit_before("enqueue", message, own)
             sent.append(message)
-            ready.append(Enqueued(message, own, self._outgoing(message, max(0, own or 0))))
+            ready.append(Enqueued(message, own, self._outgoing(message, own or 0)))
         following = getattr(self._settling, "delivery", None)
         if following is not None:
             following.then.extend(ready)
@@ -245,15 +266,18 @@ class Broker(dramatiq.Broker):
 
     # What tests need
 
-    @abstractmethod
     def flush(self, queue_name: str) -> None:
         """Drop all that waits in a queue, and what is delayed for it; failed messages stay."""
+        self.drop({queue_name})
 
     def flush_all(self) -> None:
         """Drop all that waits in any declared queue, as :meth:`flush` does."""
-        for queue_name in self.queues:
-            self.flush(queue_name)
+        self.drop(self.queues)
         self._errors.clear()
+
+    @abstractmethod
+    def drop(self, queues: set[str]) -> None:
+        """Drop what waits in these queues and what is delayed for them."""
 
     def join(self, queue_name: str, *, timeout: int | None = None, fail_fast: bool | None = None) -> None:
         """Wait until nothing of a queue waits, is delayed or is being handled.
@@ -287,7 +311,7 @@ class Broker(dramatiq.Broker):
         """Something to ask whether nothing of a queue waits, is delayed or is being handled."""
 
     def get_queue_message_counts(self, queue_name: str) -> tuple[int, int, int]:
-        """How many messages of a queue wait or are being handled, are delayed, and have failed."""
+        """How many messages of a queue wait or run, are delayed (see :meth:`counts_of`), and have failed."""
         waiting, delayed = self.counts_of(queue_name)
         with self.walk(FAILED_QUEUE) as failed:
             return (
@@ -298,7 +322,8 @@ class Broker(dramatiq.Broker):
 
     @abstractmethod
     def counts_of(self, queue_name: str) -> tuple[int, int]:
-        """How many messages of a queue wait or are being handled, and how many are delayed."""
+        """How many messages of a queue wait or are being handled, and how many are delayed (on RabbitMQ, which does not
+        say for which queue: of all)."""
 
     def backoff(self, envelope: Envelope) -> int:
         """Milliseconds until the next attempt of a message whose worker has died."""
@@ -373,9 +398,17 @@ def _goes_back(signal: str, args: tuple[Any, ...]) -> bool:
 
 def _own_delay(message: Message[Any], delay: int | None) -> tuple[int | None, Message[Any]]:
     """Dramatiq passes ``delay`` beside the message, or, in pipelines and groups, as one of its options."""
-    if "delay" not in message.options:
-        return delay, message
-    options = dict(message.options)
-    own = options.pop("delay")
-    fields = {**message.asdict(), "options": options}
-    return (delay if own is None else int(own)), Message(**fields)
+    if "delay" in message.options:
+        options = dict(message.options)
+        own = options.pop("delay")
+        delay = delay if own is None else own
+        message = Message(**{**message.asdict(), "options": options})
+    return None if delay is None else _milliseconds(delay), message
+
+
+def _milliseconds(delay: float) -> int:
+    """A delay as it was given, rounded up; one that is over already is none."""
+    number = isinstance(delay, int | float) and not isinstance(delay, bool)
+    if not number or math.isnan(delay) or delay > MAX_DELAY_MS:
+        raise EnvelopeError(f"delay must be a number of milliseconds, {MAX_DELAY_MS} at most")
+    return max(0, math.ceil(delay))

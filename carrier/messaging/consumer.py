@@ -136,6 +136,7 @@ class Consumer(dramatiq.Consumer):
 
         def dealt_with() -> None:
             self.forget(envelope, receipt)
+            self._rejected(envelope, receipt, error)
             self.broker.announce(envelope, failure, error)
 
         self.replace_later(receipt, [outgoing(_failed(envelope, failure), FAILED_QUEUE)], dealt_with)
@@ -252,9 +253,25 @@ class Consumer(dramatiq.Consumer):
         """Into failed_queue, byte for byte."""
         failure = _refusal(error, self.queue_name)
         self.broker.note_failure(self.queue_name, error)
-        self.replace_later(
-            receipt, [refused(body, failure)], then=lambda: self.broker.announce(envelope, failure, None)
-        )
+
+        def kept() -> None:
+            self._rejected(envelope, receipt, error)
+            self.broker.announce(envelope, failure, None)
+
+        self.replace_later(receipt, [refused(body, failure)], kept)
+
+    def _rejected(self, envelope: Envelope | None, receipt: Any, error: Exception) -> None:
+        """Call the hooks of a rejected message for one that no handler had, or whose worker died: Dramatiq does not."""
+        if envelope is None:
+            return
+        try:
+            delivery = Delivery(message_of(envelope, self.queue_name), envelope, None, self, receipt)
+        except EnvelopeError:  # it is what is wrong with the message
+            return
+        delivery.stuff_exception(error)
+        delivery.fail()
+        self.broker.emit_before("nack", delivery)
+        self.broker.emit_after("nack", delivery)
 
     def _postpone(self, envelope: Envelope, receipt: Any) -> None:
         """A delay that somebody else's program asked for, or the rest of one that is longer than one pass."""

@@ -247,6 +247,23 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+#: Options of Dramatiq's that are numbers of milliseconds; who reads them trusts that.
+_MILLISECONDS = ("min_backoff", "max_backoff", "max_age", "time_limit")
+
+
+def wrong_options(options: dict[str, Any]) -> list[str]:
+    """What is wrong with options of a message or of an actor."""
+    return [
+        f"{name} must be a number of milliseconds from 0"
+        for name in _MILLISECONDS
+        if not _is_number(options.get(name, 0) or 0)
+    ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
 def _wrong_in_meta(meta: Any) -> list[str]:
     if not isinstance(meta, dict):
         return ["meta must be an object"]
@@ -260,4 +277,6 @@ def _wrong_in_meta(meta: Any) -> list[str]:
     for name, kind in (("args", list), ("attempts", list), ("options", dict), ("failure", dict)):
         if not isinstance(meta.get(name, kind()), kind):
             wrong.append(f"meta.{name} must be {'a list' if kind is list else 'an object'}")
+    if isinstance(meta.get("options"), dict):
+        wrong += wrong_options(meta["options"])
     return wrong

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from dramatiq.middleware import (
     AgeLimit,
     Callbacks,
@@ -31,7 +33,7 @@ def attempts(middleware: list[Middleware]) -> Attempts | None:
     return next((each for each in middleware if isinstance(each, Attempts)), None)
 
 
-def is_plain_retries(middleware: Middleware) -> bool:
+def is_plain_retries(middleware: Middleware) -> TypeGuard[Retries]:
     """Whether it is Dramatiq's Retries, or decides as that does: it would send every failing message a second time."""
     return (
         isinstance(middleware, Retries)

@@ -8,8 +8,11 @@ kill in between leaves two of it, never none.
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +23,22 @@ from carrier.messaging.outgoing import Outgoing
 
 #: Decisions that are gathered before they are carried out: at most so many messages are doubled by a kill.
 WINDOW = 500
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until it is over. Python tells it to the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,8 @@ class Walk(ABC):
     def _carry_out_all(self) -> None:
         decided, self._decided = self._decided, []
         if decided:
-            self.done += self._carry_out(decided)
+            with _uninterrupted():  # between storing and removing it would leave two of each
+                self.done += self._carry_out(decided)
 
     @abstractmethod
     def __iter__(self) -> Iterator[Stored]:

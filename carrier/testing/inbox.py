@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from queue import PriorityQueue
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +30,7 @@ from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
 
 #: Messages that one drain handles: more of them are a handler that sends itself without end.
-_ENDLESS = 10_000
+_ENDLESS = 1_000
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,11 @@ class Sent:
 
 @dataclass(frozen=True)
 class _Waiting:
+    """What waits: when it is due and when it was sent, by the inbox's clock in s, and its place in line."""
+
     outgoing: Outgoing
     due: float
+    sent: float
     number: int
 
 
@@ -77,6 +81,8 @@ class Inbox:
         self.failed: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
+        if "store" in vars(self._broker):
+            raise RuntimeError("another Inbox takes what is sent over this broker")
         self._patch = patch.object(self._broker, "store", self._store)
         self._patch.start()
         self._loops = [each for each in self._broker.middleware if isinstance(each, AsyncIO)]
@@ -131,14 +137,19 @@ class Inbox:
         due = [each for each in self._waiting if each.due <= self._clock]
         if not due:
             return None
-        first = min(due, key=lambda each: (-each.outgoing.priority, each.number))
+        first = min(due, key=lambda each: (-each.outgoing.priority, each.due, each.number))
         self._waiting.remove(first)
         return first
 
     def _handle(self, waiting: _Waiting) -> BaseException | None:
-        consumer = _InboxConsumer(self._broker, waiting.outgoing.queue, self.keep)
+        again = partial(self._keep, sent=waiting.sent)
+        consumer = _InboxConsumer(self._broker, waiting.outgoing.queue, again, self._keep)
         delivery = consumer.admit(waiting.outgoing.body, waiting.outgoing)
         if delivery is not None:
+            # It is as old as the inbox's clock says: a middleware may ask for its age.
+            passed = round((self._clock - waiting.sent) * 1000)
+            message = delivery._message
+            delivery._message = replace(message, message_timestamp=message.message_timestamp - passed)
             work: PriorityQueue[Any] = PriorityQueue()
             work.put(delivery)  # Dramatiq's thread says of each that it is done with it
             thread = ConsumerThread(
@@ -154,18 +165,19 @@ class Inbox:
 
     def _store(self, messages: Sequence[Outgoing]) -> None:
         for each in messages:
-            self.keep(each, is_new=True)
+            self._keep(each)
 
-    def keep(self, outgoing: Outgoing, *, is_new: bool) -> None:
-        """Have a message wait for its turn; a new one was sent, and is no next attempt."""
+    def _keep(self, outgoing: Outgoing, *, sent: float | None = None) -> None:
+        """Have a message wait for its turn; ``sent`` is when the one was that it is the next attempt of."""
         if outgoing.queue == FAILED_QUEUE:
             beside = outgoing.failure
             self.failed.append(json.loads(beside) if beside else decode(outgoing.body).meta["failure"])
             return
-        if is_new:
+        if sent is None:
             self._all.append(_sent(decode(outgoing.body), outgoing.queue))
         self._number += 1
-        self._waiting.append(_Waiting(outgoing, self._clock + outgoing.delay / 1000, self._number))
+        due = self._clock + outgoing.delay / 1000
+        self._waiting.append(_Waiting(outgoing, due, self._clock if sent is None else sent, self._number))
 
 
 def _sent(envelope: Envelope, queue: str) -> Sent:
@@ -189,10 +201,12 @@ class _InboxConsumer(Consumer):
 
     replaces_at_once = True
 
-    def __init__(self, broker: Broker, queue_name: str, keep: Callable[..., None]) -> None:
+    def __init__(
+        self, broker: Broker, queue_name: str, keep: Callable[[Outgoing], None], new: Callable[[Outgoing], None]
+    ) -> None:
         # Without a lease, which is a file: the test's process is the only one that knows of its messages.
         self.broker, self.queue_name, self._lease = broker, queue_name, None
-        self._keep = keep
+        self._keep, self._new = keep, new
         self.error: BaseException | None = None
 
     def ack(self, message: MessageProxy) -> None:
@@ -209,11 +223,14 @@ class _InboxConsumer(Consumer):
         """It is handled."""
 
     def back(self, receipt: Outgoing) -> None:
-        self._keep(receipt, is_new=False)
+        self._keep(receipt)
 
     def replace(self, receipt: Outgoing, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
         for each in messages:
-            self._keep(each, is_new=each.id != receipt.id)
+            if each.id in (receipt.id, ""):  # its next attempt, or what is left of it; no id: bytes for failed_queue
+                self._keep(each)
+            else:
+                self._new(each)
         if then is not None:
             then()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import signal
 import threading
+from typing import Any
 
 import dramatiq
 import pytest
@@ -181,6 +183,27 @@ def test_ctrl_c_does_what_was_decided_before_it(broker: Broker, backend: Backend
     broker.store([junk(n) for n in range(10)])
     assert discard_until(broker, 4, KeyboardInterrupt()) == 4
     wait_until(lambda: backend.ready(FAILED_QUEUE) == 6, "the others are back")
+
+
+def test_ctrl_c_in_the_middle_waits_until_what_was_stored_is_removed(
+    broker: Broker, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.declare_queue("work_queue")
+    broker.store([junk(n) for n in range(10)])
+    with broker.walk(FAILED_QUEUE) as walking:
+        kind: Any = type(walking)
+    carry_out = kind._carry_out
+
+    def interrupted(self: Any, decided: Any) -> int:
+        signal.raise_signal(signal.SIGINT)
+        done: int = carry_out(self, decided)
+        return done
+
+    monkeypatch.setattr(kind, "_carry_out", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        failed.retry(broker)
+    wait_until(lambda: backend.ready("work_queue") == 10, "all are sent back")
+    assert backend.ready(FAILED_QUEUE) == 0
 
 
 def test_one_walker_waits_for_the_other(rabbitmq: Rabbitmq) -> None:

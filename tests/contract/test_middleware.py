@@ -16,7 +16,9 @@ from dramatiq.middleware import CurrentMessage, GroupCallbacks, Middleware, Retr
 from dramatiq.rate_limits.backends import StubBackend as StubLimits
 from dramatiq.results import ResultFailure, ResultMissing, Results
 from dramatiq.results.backends import StubBackend as StubResults
+from pydantic import BaseModel
 
+import carrier
 from carrier.messaging.attempts import Attempts
 from carrier.messaging.broker import Broker
 from tests.contract.backend import Backend
@@ -94,6 +96,31 @@ def test_every_hook_is_called_as_on_stock_dramatiq(broker: Broker, way: str) -> 
     # Threads boot and end in any order.
     others = [{each for each in events if "take" not in each[2]} for events in (stock, ours)]
     assert others[1] == {each for each in others[0] if each[0] != "after_declare_delay_queue"}
+
+
+def test_what_no_handler_can_have_is_told_as_rejected(broker: Broker, backend: Backend, working: Working) -> None:
+    results, events = StubResults(), []
+
+    class Listener(Middleware):
+        def after_nack(self, broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
+            events.append((message.actor_name, type(message._exception).__name__))
+
+    broker.add_middleware(Listener())
+    broker.add_middleware(Results(backend=results, store_results=True))
+
+    class Number(BaseModel):
+        n: int
+
+    known = carrier.actor("known", queue="default", payload=Number)(lambda message: None)
+    sent = known.message(1).copy(kwargs={"n": "none"})
+    broker.enqueue(sent)
+    broker.enqueue(dramatiq.Message("default", "unknown", (), {}, {}))
+    with working():
+        wait_until(lambda: len(events) == 2, "both are told of")
+        with pytest.raises(ResultFailure):
+            sent.get_result(backend=results, block=True)
+    assert sorted(events) == [("known", "ValidationError"), ("unknown", "UnknownMessageType")]
+    assert len(backend.failures()) == 2
 
 
 def test_a_retry_is_told_of_before_it_is_sent_and_once_it_is_stored(

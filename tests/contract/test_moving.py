@@ -51,8 +51,8 @@ def test_queues_and_messages_of_stock_dramatiq_are_taken_over(stock: Any, rabbit
     dramatiq.actor(work, broker=broker, max_retries=2, **options)
     states = {each.name: (each.state, each.found) for each in broker.inspect()}
     assert states["old.queue"][0] == "ok"
-    assert states["old.queue.DQ"] == ("left over", "2 messages of stock Dramatiq, waiting for their time")
-    assert states["old.queue.XQ"] == ("left over", "1 messages of stock Dramatiq, given up")
+    assert states["old.queue.DQ"] == ("left over", "messages of stock Dramatiq, waiting for their time: 2")
+    assert states["old.queue.XQ"] == ("left over", "messages of stock Dramatiq, given up: 1")
     with working(broker):
         moved = [(each.queue, each.moved, each.to, each.consumers) for each in broker.carry_over()]
         assert moved == [("old.queue.DQ", 2, "old.queue", 0), ("old.queue.XQ", 1, "failed_queue", 0)]
@@ -79,7 +79,9 @@ def test_the_commands_name_it_and_carry_it_over(rabbitmq: Rabbitmq, run: Run) ->
     words = {"RABBITMQ_URL": rabbitmq.url, "CARRIER_ACTORS": "tests.contract.application"}
     held = run("carrier", "topology", "migrate", **words)
     assert held.returncode == 1
-    assert "plain_queue.DQ: 1 programs still take from it" in held.stdout
+    assert "plain_queue.DQ: workers of stock Dramatiq still take from it (1)" in held.stdout
+    named = run("carrier", "topology", "check", **words)
+    assert (named.returncode, "and what 1 workers hold" in named.stdout) == (1, True)
     consumer.close()
     stock.close()
     checked = run("carrier", "topology", "check", **words)

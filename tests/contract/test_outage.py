@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import dramatiq
@@ -15,6 +16,8 @@ from carrier.messaging.errors import PublishError
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
+from carrier.messaging.rabbitmq.management import Management
+from carrier.messaging.rabbitmq.revival import revive
 from tests.contract.backend import Rabbitmq
 from tests.contract.conftest import Working
 from tests.servers.rabbitmq import RabbitmqNode
@@ -200,6 +203,25 @@ def test_all_that_was_confirmed_is_there_after_the_node_was_killed(
     assert not sender.is_alive()
     with working(broker):
         wait_until(lambda: collected == set(range(601)), "all are handled", timeout=90)
+    broker.close()
+
+
+def test_what_has_expired_without_a_route_is_sent_on_when_it_is_told_to(rabbitmq: Rabbitmq, working: Working) -> None:
+    broker = rabbitmq.broker()
+    done: list[int] = []
+    collect = dramatiq.actor(done.append, broker=broker, actor_name="collect", queue_name="work_queue")
+    collect.send(1)
+    with rabbitmq.connect() as connection:
+        channel = connection.channel()
+        channel.queue_unbind("work_queue", topology.OUT, "#.work_queue")
+        collect.send_with_options(args=(2,), delay=100)
+        waiting = partial(channel.queue_declare, topology.level(0), passive=True)
+        wait_until(lambda: waiting().method.message_count == 0, "it has expired")
+        channel.queue_bind("work_queue", topology.OUT, "#.work_queue")
+    management = Management(f"http://127.0.0.1:{rabbitmq.node.management}", rabbitmq.vhost, ("guest", "guest"))
+    revive(management, threading.Event())
+    with working(broker):  # RabbitMQ itself would try again after 180 s
+        wait_until(lambda: done == [1, 2], "it is handled")
     broker.close()
 
 

@@ -85,11 +85,32 @@ def test_options_travel(letter: MessageActor, backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"priority": 10}, {"priority": -1}, {"max_attempts": 0}, {"max_retries": -1}, {"priority": "high"}]
+    "option",
+    [
+        *({"priority": 10}, {"priority": -1}, {"priority": "high"}),
+        *({"max_attempts": 0}, {"max_retries": -1}, {"max_retries": "x"}),
+        *({"delay": "x"}, {"delay": float("nan")}, {"delay": 10**18}),
+        *({"min_backoff": "x"}, {"max_backoff": -1}, {"time_limit": "x"}, {"max_age": True}),
+    ],
 )
 def test_an_option_that_makes_no_sense_is_refused(letter: MessageActor, option: dict[str, object]) -> None:
-    with pytest.raises(EnvelopeError):
+    (name,) = option
+    with pytest.raises(EnvelopeError, match=name):
         letter.send_with_options(args=("a@example.com", "text"), **option)
+
+
+@pytest.mark.parametrize("option", [{"max_retries": "x"}, {"min_backoff": -1}, {"time_limit": "x"}])
+def test_an_actor_with_one_is_refused(broker: Broker, option: dict[str, object]) -> None:
+    (name,) = option
+    with pytest.raises(EnvelopeError, match=name):
+        dramatiq.actor(lambda: None, broker=broker, actor_name="wrong", **option)
+    assert "wrong" not in broker.actors
+
+
+@pytest.mark.parametrize("name", ["failed_queue", "carrier.delay.01"])
+def test_carriers_own_queues_are_no_actors(broker: Broker, name: str) -> None:
+    with pytest.raises(ValueError, match="Carrier's own"):
+        dramatiq.actor(lambda: None, broker=broker, actor_name="wrong", queue_name=name)
 
 
 def test_zero_retries_is_one_attempt(letter: MessageActor, backend: Backend) -> None:

@@ -71,6 +71,7 @@ BAD = [
     changed(meta={"eta": 1e300}),
     changed(meta={"args": 3}),
     changed(meta={"options": []}),
+    changed(meta={"options": {"time_limit": "x"}}),
     changed(payload={"n": 1}).replace(b'"n": 1', b'"n": NaN'),
     changed(payload={"n": 1}).replace(b'"n": 1', b'"n": 1e400'),
     b'{"actor_name": "number"}',
@@ -116,7 +117,7 @@ def test_bad_bodies_are_kept_byte_for_byte_and_good_ones_go_on(
         b"\xef\xbb\xbf" + changed(payload={"n": 42}),
         changed(payload={"n": 42}, extra={"carried": "along"}),
         changed(payload={"n": 42}, created_at="2026-11-23T10:00:00"),
-        changed(payload={"n": 42}, meta={"options": {"time_limit": "x", "throws": "x", "eta": 9e99, "retries": "x"}}),
+        changed(payload={"n": 42}, meta={"options": {"throws": "x", "eta": 9e99, "retries": "x"}}),
     ],
     ids=["a byte order mark", "an extra field", "a time without a zone", "options of wrong types"],
 )

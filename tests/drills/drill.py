@@ -25,6 +25,7 @@ class Drill:
         brokers: where it takes place.
         beside: which of STOCK are put through the same.
         config: settings of RabbitMQ.
+        use_management: whether Carrier is told of the management API.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Drill:
     brokers: tuple[str, ...] = BROKERS
     beside: tuple[str, ...] = ()
     config: Mapping[str, int] = field(default_factory=dict)
+    use_management: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Row:
 def run(drill: Drill, broker: str, system: str, messages: int | None) -> Row:
     """Run it once. Its folder is kept where a message is not accounted for."""
     folder = Path(tempfile.mkdtemp(prefix=f"carrier-drill-{drill.name}-"))
-    site = Site(broker, system, folder, drill.config)
+    site = Site(broker, system, folder, drill.config, use_management=drill.use_management)
     kept = True
     try:
         note = drill.run(site, messages or drill.messages)

@@ -51,7 +51,15 @@ class Site:
         chance: for what happens at random; the same in each run.
     """
 
-    def __init__(self, broker: str, system: str, folder: Path, config: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        broker: str,
+        system: str,
+        folder: Path,
+        config: Mapping[str, int] | None = None,
+        *,
+        use_management: bool = True,
+    ) -> None:
         self.broker, self.system, self.folder = broker, system, folder
         self.home = folder / "home"
         self.chance = random.Random(f"{broker} {system}")
@@ -68,6 +76,8 @@ class Site:
             self._node = RabbitmqNode(folder / "node", INSTALLATIONS[broker.partition("-")[2]], **config or {})
             self._node.wait()
             self.backend = Rabbitmq(self._node, self.home)
+            if use_management:
+                self.backend.environment["RABBITMQ_MANAGEMENT_URL"] = f"http://127.0.0.1:{self._node.management}"
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),

@@ -224,10 +224,10 @@ class EmbeddedBroker(Broker):
         found = self.counts().get(queue_name, {"ready": 0, "unacked": 0, "delayed": 0})
         return found["ready"] + found["unacked"], found["delayed"]
 
-    def flush(self, queue_name: str) -> None:
-        """See :meth:`Broker.flush`."""
+    def drop(self, queues: set[str]) -> None:
+        """See :meth:`Broker.drop`."""
         with self.database.transaction(self.database.taking) as connection:
-            connection.execute("DELETE FROM messages WHERE queue = ? AND owner = 0", (queue_name,))
+            connection.executemany("DELETE FROM messages WHERE queue = ? AND owner = 0", [(each,) for each in queues])
 
     @contextlib.contextmanager
     def idle(self, queue_name: str) -> Iterator[Callable[[], bool]]:

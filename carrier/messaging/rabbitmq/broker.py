@@ -18,6 +18,7 @@ from pathlib import Path
 import pika
 from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
 from carrier.messaging.broker import GRACE, Broker
@@ -35,6 +36,7 @@ from carrier.messaging.rabbitmq.figures import figures
 from carrier.messaging.rabbitmq.management import Management
 from carrier.messaging.rabbitmq.outage import Outage
 from carrier.messaging.rabbitmq.publisher import UNCONFIRMED, Publication, Publisher
+from carrier.messaging.rabbitmq.revival import revive
 from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class RabbitmqBroker(Broker):
         queue_type: "auto", "quorum" or "classic".
         home: the folder where workers of this machine note what they handle; without it their deaths do not count.
         publish_timeout: seconds that a send keeps trying.
-        management_url: the management API, for the figures that AMQP does not tell.
+        management_url: the management API, for what AMQP does not do: figures, policies.
     """
 
     def __init__(
@@ -237,7 +239,9 @@ class RabbitmqBroker(Broker):
                     raise BrokerUnavailable(str(error)) from None
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                self._outage.over()
+                if self._outage.over() and consumer.version < 4 and self.management is not None:
+                    arguments = self.management, self._ended
+                    threading.Thread(target=revive, args=arguments, name="carrier-revival", daemon=True).start()
                 return consumer
 
     # Looking, and what tests need
@@ -275,14 +279,15 @@ class RabbitmqBroker(Broker):
         """See :meth:`Broker.carry_over`."""
         return [each for queue in sorted(self.queues) for each in moving.carry_over(self, queue)]
 
-    def flush(self, queue_name: str) -> None:
-        """See :meth:`Broker.flush`."""
-        self.ensure({queue_name})
+    def drop(self, queues: set[str]) -> None:
+        """See :meth:`Broker.drop`."""
+        self.ensure(queues)
         connection = self.nodes.connect("flush")
         try:
-            connection.channel().queue_purge(queue_name)
-            for channel, tag in topology.delayed(connection, queue_name):
-                channel.basic_ack(tag)
+            channel = connection.channel()
+            for queue in queues:
+                channel.queue_purge(queue)
+            topology.drop_delayed(connection, queues)
         finally:
             connection.close()
 
@@ -299,11 +304,7 @@ class RabbitmqBroker(Broker):
 
         def is_idle() -> bool:
             nonlocal quiet
-            levels = [topology.level(n) for n in range(topology.LEVELS)] if self._delays_declared else []
-            busy = self._busy(queue_name) or any(
-                channel.queue_declare(queue, passive=True).method.message_count for queue in [queue_name, *levels]
-            )
-            quiet = 0 if busy else quiet + 1
+            quiet = 0 if any(self._counts_of(channel, queue_name)) else quiet + 1
             return quiet == _AGREEING
 
         try:
@@ -313,17 +314,21 @@ class RabbitmqBroker(Broker):
             connection.close()
 
     def counts_of(self, queue_name: str) -> tuple[int, int]:
-        """See :meth:`Broker.counts_of`. What other processes handle is not counted; what is delayed is looked at."""
+        """See :meth:`Broker.counts_of`. What other processes handle is not counted."""
         self.ensure({queue_name})
         connection = self.nodes.connect("counts")
         try:
-            ready = connection.channel().queue_declare(queue_name, passive=True).method.message_count
-            return ready + self._busy(queue_name), sum(1 for _ in topology.delayed(connection, queue_name))
+            return self._counts_of(connection.channel(), queue_name)
         finally:
             connection.close()
 
-    def _busy(self, queue_name: str) -> int:
-        return sum(each.busy for each in list(self.consumers) if each.queue_name == queue_name)
+    def _counts_of(self, channel: BlockingChannel, queue_name: str) -> tuple[int, int]:
+        busy = sum(each.busy for each in list(self.consumers) if each.queue_name == queue_name)
+        levels = [topology.level(n) for n in range(topology.LEVELS)] if self._delays_declared else []
+        ready, *delayed = (
+            channel.queue_declare(queue, passive=True).method.message_count for queue in (queue_name, *levels)
+        )
+        return busy + ready, sum(delayed)
 
 
 def _goes_on(seconds: float) -> bool:

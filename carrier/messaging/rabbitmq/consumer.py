@@ -252,6 +252,11 @@ class RabbitmqConsumer(Consumer):
             raise ConnectionClosed(explain(error)) from None
 
     @property
+    def version(self) -> int:
+        """RabbitMQ's major version."""
+        return self._connection.version
+
+    @property
     def busy(self) -> int:
         """How many messages it has taken that are not settled."""
         return self._out + len(self._received) + len(self._held) + len(self._settled)

@@ -91,9 +91,11 @@ def _left_over(connection: Connection, queue: str) -> list[Declared]:
     shown = []
     for suffix, what in ((topology.DELAYED, "waiting for their time"), (topology.GIVEN_UP, "given up")):
         found = topology.find_queue(connection, queue + suffix)
-        if found is not None and found.message_count:
+        if found is not None and (found.message_count or found.consumer_count):
             todo = "stop the workers of stock Dramatiq, then: carrier topology migrate"
-            count = f"{found.message_count} messages of stock Dramatiq, {what}"
+            count = f"messages of stock Dramatiq, {what}: {found.message_count}"
+            if found.consumer_count:
+                count += f", and what {found.consumer_count} workers hold"
             shown.append(Declared(queue + suffix, "left over", "nothing", count, todo))
     return shown
 

@@ -73,10 +73,17 @@ class Management:
         found: dict[str, Any] = self._get(f"queues/{self._vhost}/{quote(queue, safe='')}")
         return found.get("effective_policy_definition") or {}
 
-    def set_policy(self, name: str, pattern: str, definition: dict[str, Any]) -> None:
+    def set_policy(self, name: str, pattern: str, definition: dict[str, Any], *, priority: int = 0) -> None:
         """Have a policy for the queues whose names match. Raises as :meth:`queues`."""
-        body = {"pattern": pattern, "definition": definition, "apply-to": "queues"}
-        self._ask(f"policies/{self._vhost}/{quote(name, safe='')}", method="PUT", body=json.dumps(body).encode())
+        body = {"pattern": pattern, "definition": definition, "apply-to": "queues", "priority": priority}
+        self._ask(self._policy(name), method="PUT", body=json.dumps(body).encode())
+
+    def delete_policy(self, name: str) -> None:
+        """Have it no more; raises as :meth:`queues`, also where it is not there."""
+        self._ask(self._policy(name), method="DELETE")
+
+    def _policy(self, name: str) -> str:
+        return f"policies/{self._vhost}/{quote(name, safe='')}"
 
     def _get(self, path: str) -> Any:
         return json.loads(self._ask(path))

@@ -23,9 +23,11 @@ class Outage:
                 logger.warning("%s; trying again", why)
             self._said.add(why)
 
-    def over(self) -> None:
-        """It can."""
+    def over(self) -> bool:
+        """It can; returns whether it could not before."""
         with self._lock:
-            if self._said:
-                logger.warning("RabbitMQ at %s is there again", self._nodes)
+            was = bool(self._said)
             self._said.clear()
+        if was:
+            logger.warning("RabbitMQ at %s is there again", self._nodes)
+        return was
