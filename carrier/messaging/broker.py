@@ -11,15 +11,11 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
-import dramatiq
 from dramatiq.actor import Actor
-from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
 from dramatiq.middleware import CurrentMessage, Middleware, Retries
 
@@ -34,12 +30,12 @@ from carrier.messaging.envelope import MAX_DELAY_MS, Envelope, check_depth, chec
 from carrier.messaging.errors import EnvelopeError, UnknownMessageType
 from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
 from carrier.messaging.figures import Figures
+from carrier.messaging.joining import Joining
 from carrier.messaging.lane import Lane
 from carrier.messaging.lease import Lease
 from carrier.messaging.middleware import FOLLOWING, attempts, default_middleware, is_plain_retries
 from carrier.messaging.outcome import Back, Failed, Later
 from carrier.messaging.outgoing import Enqueued, Outgoing, outgoing
-from carrier.messaging.walk import Walk
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +47,7 @@ FailureListener = Callable[[Envelope | None, Failure, BaseException | None], Non
 GRACE = 25.0
 
 
-class Broker(dramatiq.Broker):
+class Broker(Joining):
     """The base of both brokers.
 
     Parameters:
@@ -61,7 +57,6 @@ class Broker(dramatiq.Broker):
     Attributes:
         lane: who runs beside whom in this process.
         handling: what each thread of this process has begun and not settled, by the thread's number.
-        fail_fast_default: for tests: keep the errors of messages that fail, for :meth:`join` to raise.
     """
 
     def __init__(self, middleware: list[Middleware] | None = None, *, grace: float = GRACE) -> None:
@@ -70,10 +65,7 @@ class Broker(dramatiq.Broker):
         self.ending = Ending(grace)
         given = default_middleware() if middleware is None else middleware
         super().__init__(middleware=[self.ending, Deaths(), *given])
-        self.queues: set[str] = set()
         self.failure_listeners: list[FailureListener] = []
-        self.fail_fast_default = False
-        self._errors: dict[str, BaseException] = {}  # the first of each queue
         self._settling = threading.local()
 
     def add_middleware(
@@ -118,14 +110,6 @@ class Broker(dramatiq.Broker):
     @abstractmethod
     def lease(self) -> Lease | None:
         """Where this process notes what it handles; None when it cannot."""
-
-    @abstractmethod
-    def walk(self, queue_name: str) -> Walk:
-        """Go through the messages of a queue where they lie.
-
-        Raises:
-            BrokerUnavailable: the broker cannot be reached, or somebody else goes through the queue for a minute.
-        """
 
     @abstractmethod
     def figures(self) -> Figures:
@@ -264,67 +248,6 @@ class Broker(dramatiq.Broker):
         """
         self._outgoing(message, 0)
 
-    # What tests need
-
-    def flush(self, queue_name: str) -> None:
-        """Drop all that waits in a queue, and what is delayed for it; failed messages stay."""
-        self.drop({queue_name})
-
-    def flush_all(self) -> None:
-        """Drop all that waits in any declared queue, as :meth:`flush` does."""
-        self.drop(self.queues)
-        self._errors.clear()
-
-    @abstractmethod
-    def drop(self, queues: set[str]) -> None:
-        """Drop what waits in these queues and what is delayed for them."""
-
-    def join(self, queue_name: str, *, timeout: int | None = None, fail_fast: bool | None = None) -> None:
-        """Wait until nothing of a queue waits, is delayed or is being handled.
-
-        Parameters:
-            timeout: milliseconds.
-            fail_fast: raise the error of the first message of it that has failed; ``fail_fast_default`` without it.
-
-        Raises:
-            QueueNotFound: it was never declared.
-            QueueJoinTimeout: it was not so in time.
-            ValueError: errors are not kept, as ``fail_fast_default`` is not set.
-        """
-        self._known(queue_name)
-        if fail_fast and not self.fail_fast_default:
-            raise ValueError("set fail_fast_default on the broker: without it the errors of messages are not kept")
-        until = None if timeout is None else time.monotonic() + timeout / 1000
-        with self.idle(queue_name) as is_idle:
-            while not is_idle():
-                if until is not None and time.monotonic() >= until:
-                    raise QueueJoinTimeout(queue_name)
-                time.sleep(self.look_every)  # nobody is told when a queue is empty
-        if self.fail_fast_default and fail_fast is not False and queue_name in self._errors:
-            raise self._errors.pop(queue_name)
-
-    #: Seconds between two looks of :meth:`join`.
-    look_every = 0.01
-
-    @abstractmethod
-    def idle(self, queue_name: str) -> AbstractContextManager[Callable[[], bool]]:
-        """Something to ask whether nothing of a queue waits, is delayed or is being handled."""
-
-    def get_queue_message_counts(self, queue_name: str) -> tuple[int, int, int]:
-        """How many messages of a queue wait or run, are delayed (see :meth:`counts_of`), and have failed."""
-        waiting, delayed = self.counts_of(queue_name)
-        with self.walk(FAILED_QUEUE) as failed:
-            return (
-                waiting,
-                delayed,
-                sum(stored.record(stored.envelope()).get("queue") == queue_name for stored in failed),
-            )
-
-    @abstractmethod
-    def counts_of(self, queue_name: str) -> tuple[int, int]:
-        """How many messages of a queue wait or are being handled, and how many are delayed (on RabbitMQ, which does not
-        say for which queue: of all)."""
-
     def backoff(self, envelope: Envelope) -> int:
         """Milliseconds until the next attempt of a message whose worker has died."""
         return (attempts(self.middleware) or Attempts()).backoff(self.actors.get(envelope.type), envelope)
@@ -378,15 +301,6 @@ class Broker(dramatiq.Broker):
             except Exception:
                 logger.exception("a failure listener failed")
 
-    def note_failure(self, queue_name: str, error: BaseException | None) -> None:
-        """Keep an error for :meth:`join`; in a test, as it holds what its handler had in hand."""
-        if self.fail_fast_default:
-            self._errors.setdefault(queue_name, error or RuntimeError("a message has failed"))
-
-    def _known(self, queue_name: str) -> None:
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
-
 
 def _goes_back(signal: str, args: tuple[Any, ...]) -> bool:
     """Whether a hook is about a message that is not ended but goes back: no middleware hears of that. One that was not
@@ -409,6 +323,6 @@ def _own_delay(message: Message[Any], delay: int | None) -> tuple[int | None, Me
 def _milliseconds(delay: float) -> int:
     """A delay as it was given, rounded up; one that is over already is none."""
     number = isinstance(delay, int | float) and not isinstance(delay, bool)
-    if not number or math.isnan(delay) or delay > MAX_DELAY_MS:
+    if not number or not -MAX_DELAY_MS <= delay <= MAX_DELAY_MS:
         raise EnvelopeError(f"delay must be a number of milliseconds, {MAX_DELAY_MS} at most")
     return max(0, math.ceil(delay))

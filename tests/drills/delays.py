@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.drills.crew import Crew
-from tests.drills.drill import RABBITMQ, Drill
+from tests.drills.drill import Drill
 from tests.drills.load import Load
 from tests.drills.site import EMBEDDED, Site
 
@@ -16,7 +16,7 @@ MESSAGES = 100_000
 _SHORTEST, _LONGEST = 1, 600
 #: Seconds after which a message is called late.
 _LATE = 0.25
-#: Milliseconds after which RabbitMQ tries again what had no route when it expired, as all has while a RabbitMQ 3 starts.
+#: Milliseconds after which RabbitMQ tries again what had no route when it expired: all of it while a RabbitMQ 3 starts.
 #: Its default is 180,000; it can be set in advanced.config.
 _CONFIRM_TIMEOUT = 10_000
 

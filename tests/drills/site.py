@@ -43,6 +43,7 @@ class Site:
         broker: one of BROKERS.
         system: carrier, or one of STOCK.
         config: settings of RabbitMQ.
+        use_management: whether Carrier is told of its management API.
 
     Attributes:
         environment: what programs see.
