@@ -223,6 +223,9 @@ class _Wake:
     def __lt__(self, other: object) -> bool:
         return True
 
+    def __gt__(self, other: object) -> bool:
+        return False
+
     @property
     def message(self) -> MessageProxy:
         raise Empty

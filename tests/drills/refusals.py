@@ -60,7 +60,7 @@ def _memory_alarm(site: Site) -> Iterator[None]:
 
 @contextmanager
 def _disk_alarm(site: Site) -> Iterator[None]:
-    site.node.ctl("set_disk_free_limit", "1000TB")
+    site.node.ctl("set_disk_free_limit", "1000000GB")
     try:
         yield
     finally:

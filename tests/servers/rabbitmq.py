@@ -148,10 +148,12 @@ class RabbitmqNode(RabbitmqServer):
         """What an operator does with rabbitmqctl.
 
         Raises:
-            subprocess.CalledProcessError: it was refused.
+            RuntimeError: it was refused.
         """
         command = self._installation.command(self.folder, "rabbitmqctl", *words)
-        subprocess.run(command, env=self._environment, check=True, capture_output=True, timeout=60)
+        ran = subprocess.run(command, env=self._environment, check=False, capture_output=True, text=True, timeout=60)
+        if ran.returncode:
+            raise RuntimeError(f"rabbitmqctl {' '.join(words)}: {ran.stdout}{ran.stderr}")
 
     def kill(self) -> None:
         """SIGKILL it: a power cut, but for the disk's cache."""
