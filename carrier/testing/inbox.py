@@ -119,15 +119,14 @@ class Inbox:
         Raises:
             RuntimeError: there is no end to it.
         """
-        handled = 0
-        while (due := self._next()) is not None:
-            if handled == _ENDLESS:
-                raise RuntimeError(f"{handled} messages were handled and there are more: does a handler send itself?")
+        for handled in range(_ENDLESS + 1):
+            due = self._next()
+            if due is None:
+                return handled
             error = self._handle(due)
-            handled += 1
             if raising and error is not None and not isinstance(error, Retry | RateLimitExceeded):
                 raise error
-        return handled
+        raise RuntimeError(f"more than {_ENDLESS} messages were handled: does a handler send itself?")
 
     def forward(self, seconds: float | timedelta) -> None:
         """Let time pass for what is delayed; what is due then is handled by the next :meth:`drain`."""
