@@ -69,6 +69,23 @@ def test_queues_and_messages_of_stock_dramatiq_are_taken_over(stock: Any, rabbit
     broker.close()
 
 
+def test_what_stock_dramatiq_could_not_read_is_carried_over_too(rabbitmq: Rabbitmq) -> None:
+    stock = StockBroker(url=rabbitmq.url)
+    dramatiq.actor(lambda: None, broker=stock, actor_name="work", queue_name="old.queue").send()
+    stock.close()
+    broker = rabbitmq.broker()
+    work = dramatiq.actor(lambda: None, broker=broker, actor_name="work", queue_name="old.queue")
+    broker.flush_all()
+    sent = work.send()
+    (body,) = rabbitmq.bodies("old.queue")
+    rabbitmq.put("old.queue.XQ", body)
+    rabbitmq.put("old.queue.XQ", b"no message")
+    assert [(each.queue, each.moved) for each in broker.carry_over()] == [("old.queue.XQ", 2)]
+    assert {each["reason"] for each in rabbitmq.failures()} == {"given up by Dramatiq", "unreadable"}
+    assert {each.id for each in failed.find(broker).messages} > {sent.message_id}
+    broker.close()
+
+
 def test_the_commands_name_it_and_carry_it_over(rabbitmq: Rabbitmq, run: Run) -> None:
     stock = StockBroker(url=rabbitmq.url)
     dramatiq.actor(lambda n: None, broker=stock, actor_name="plain", queue_name="plain_queue").send_with_options(

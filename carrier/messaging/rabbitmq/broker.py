@@ -239,8 +239,8 @@ class RabbitmqBroker(Broker):
                     raise BrokerUnavailable(str(error)) from None
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                if self._outage.over() and consumer.version < 4 and self.management is not None:
-                    arguments = self.management, self._ended
+                if self._outage.over() and consumer.version < 4 and (management := self.management) is not None:
+                    arguments = management, self._ended
                     threading.Thread(target=revive, args=arguments, name="carrier-revival", daemon=True).start()
                 return consumer
 
@@ -304,7 +304,7 @@ class RabbitmqBroker(Broker):
 
         def is_idle() -> bool:
             nonlocal quiet
-            quiet = 0 if any(self._counts_of(channel, queue_name)) else quiet + 1
+            quiet = 0 if self._waiting(channel, queue_name) or self._delayed(channel) else quiet + 1
             return quiet == _AGREEING
 
         try:
@@ -318,17 +318,23 @@ class RabbitmqBroker(Broker):
         self.ensure({queue_name})
         connection = self.nodes.connect("counts")
         try:
-            return self._counts_of(connection.channel(), queue_name)
+            channel = connection.channel()
+            return self._waiting(channel, queue_name), self._delayed(channel)
         finally:
             connection.close()
 
-    def _counts_of(self, channel: BlockingChannel, queue_name: str) -> tuple[int, int]:
+    def _waiting(self, channel: BlockingChannel, queue_name: str) -> int:
         busy = sum(each.busy for each in list(self.consumers) if each.queue_name == queue_name)
-        levels = [topology.level(n) for n in range(topology.LEVELS)] if self._delays_declared else []
-        ready, *delayed = (
-            channel.queue_declare(queue, passive=True).method.message_count for queue in (queue_name, *levels)
-        )
-        return busy + ready, sum(delayed)
+        return busy + _ready(channel, queue_name)
+
+    def _delayed(self, channel: BlockingChannel) -> int:
+        levels = range(topology.LEVELS) if self._delays_declared else ()
+        return sum(_ready(channel, topology.level(number)) for number in levels)
+
+
+def _ready(channel: BlockingChannel, queue: str) -> int:
+    count: int = channel.queue_declare(queue, passive=True).method.message_count
+    return count
 
 
 def _goes_on(seconds: float) -> bool:

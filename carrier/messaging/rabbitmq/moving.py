@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carrier.messaging.declared import CarriedOver
 from carrier.messaging.envelope import Envelope, decode, now_ms, timestamp
@@ -53,7 +53,9 @@ def _carried(body: bytes, queue: str, broker: RabbitmqBroker, *, given_up: bool)
 
 
 def _failed(envelope: Envelope, body: bytes, queue: str) -> Envelope:
-    options: dict[str, Any] = json.loads(body)["options"]
+    # Of a message of Carrier's, which stock Dramatiq gives up because it cannot read it, there are none.
+    options = json.loads(body).get("options")
+    options = options if isinstance(options, dict) else {}
     traceback, at = options.get("traceback"), options.get("requeue_timestamp")
     text = traceback.strip() if isinstance(traceback, str) else ""
     error = GivenUp(text.rpartition("\n")[2] or "stock Dramatiq has given it up, and has not written down why")
