@@ -153,6 +153,8 @@ class Settings(BaseSettings):
     email_from: str = "carrier@localhost"
     backup_root: Path | None = None
     sentry_dsn: SecretStr | None = None
+    #: Keys of payloads whose values are not shown, with commas between them, beside those that look secret.
+    mask_keys: str = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
 
     #: carrier.toml; the alias keeps a stray variable named CONFIG from being read as it.
@@ -177,6 +179,11 @@ class Settings(BaseSettings):
     def outbox(self) -> Path:
         """Where e-mail is written as .eml files while no SMTP_URL is set."""
         return self.home / "outbox"
+
+    @property
+    def masked_keys(self) -> list[str]:
+        """MASK_KEYS, one by one."""
+        return [each.strip() for each in self.mask_keys.split(",") if each.strip()]
 
     @property
     def databases(self) -> dict[str, Database]:

@@ -22,7 +22,9 @@ pytest_plugins = ["tests.programs"]
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees the developer's settings, or writes into the checkout."""
     for name in list(os.environ):
-        if name.startswith(("CARRIER_", "RABBITMQ_", "CLOUDAMQP_", "SMTP_", "SENTRY_", "DATABASE_", "BACKUP_")):
+        if name.startswith(
+            ("CARRIER_", "RABBITMQ_", "CLOUDAMQP_", "SMTP_", "SENTRY_", "DATABASE_", "BACKUP_", "MASK_")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("CARRIER_HOME", str(tmp_path / "home"))
     get_settings.cache_clear()

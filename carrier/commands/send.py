@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any, TextIO
 
 import click
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class _Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d{1,12}(?:\.\d+)?)(ms|[smhd])?", value)
-        if found is None:
-            self.fail(f"{value!r} is not a duration; write 30s, 10m, 2h or 1d", param, ctx)
-        return float(found[1]) * _UNITS[found[2] or ""]
+from carrier.commands.duration import Duration
 
 
 def _message_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -29,7 +16,7 @@ def _message_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         click.option("--max-attempts", type=click.IntRange(1), help="Attempts in all, the first included."),
         click.option("--priority", type=click.IntRange(0, 9), help="0 to 9, the most urgent."),
-        click.option("--delay", type=_Duration(), default=0.0, help="Not before this time is over: 30s, 10m, 2h."),
+        click.option("--delay", type=Duration(), default=0.0, help="Not before this time is over: 30s, 10m, 2h."),
     ):
         function = option(function)
     return function

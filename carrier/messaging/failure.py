@@ -6,8 +6,10 @@ import hashlib
 import os
 import re
 import socket
+import sysconfig
 import traceback
 from dataclasses import asdict, dataclass
+from types import FrameType
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,7 +26,10 @@ FAILURE_HEADER = "carrier-failure"
 #: Characters of an error's text and of a traceback, and attempts, that a record keeps: a failed message stays small.
 TEXT_LIMIT, TRACEBACK_LIMIT, ATTEMPTS_LIMIT = 2_000, 16_000, 100
 
-_NUMBER_OR_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|0x[0-9a-fA-F]+|\d+|'[^']*'|\"[^\"]*\"")
+#: What differs between two failures of one cause: e-mail addresses, ids, numbers, and what is quoted.
+_PARTICULAR = re.compile(
+    r"[^\s@<>\"']+@[^\s@<>\"']+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|0x[0-9a-fA-F]+|\d+|'[^']*'|\"[^\"]*\""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Failure:
     Attributes:
         reason: a few words: "attempts exhausted", "permanent error", "unreadable", "unknown type", "payload refused" …
         queue: where it came from, and where a retry by hand sends it.
+        place: where in the application's code, as "module.function"; empty where no code was reached.
         fingerprint: equal for failures of one cause.
     """
 
@@ -45,6 +51,7 @@ class Failure:
     last_at: str
     attempts: list[dict[str, Any]]
     queue: str
+    place: str
     fingerprint: str
 
     def fields(self) -> dict[str, Any]:
@@ -87,6 +94,7 @@ def failure_of(
         last_at=attempts[-1]["at"],
         attempts=attempts,
         queue=queue,
+        place=_place(error),
         fingerprint=_fingerprint(envelope.type, error),
     )
 
@@ -103,6 +111,7 @@ def refusal(error: BaseException, *, reason: str, queue: str) -> Failure:
         last_at=now,
         attempts=[],
         queue=queue,
+        place="",
         fingerprint=_fingerprint(reason, error),
     )
 
@@ -123,7 +132,24 @@ def _message(error: BaseException) -> str:
 
 def _fingerprint(type_: str, error: BaseException) -> str:
     """Type, error, place in the code, and the text without numbers and ids; line numbers change with every release."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    place = f"{frames[-1][0].f_globals.get('__name__')}.{frames[-1][0].f_code.co_qualname}" if frames else ""
-    text = "\n".join((type_, _name(error), place, _NUMBER_OR_ID.sub("#", _message(error))))
+    text = "\n".join((type_, _name(error), _place(error), _PARTICULAR.sub("#", _message(error))))
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def _place(error: BaseException) -> str:
+    """The innermost function of the application: where a library raises says less than who called it."""
+    frames = [each for each, _ in traceback.walk_tb(error.__traceback__)]
+    frame = next((each for each in reversed(frames) if _is_of_the_application(each)), frames[-1] if frames else None)
+    return "" if frame is None else f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
+
+
+#: Where Python keeps libraries, and its own.
+_LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def _is_of_the_application(frame: FrameType) -> bool:
+    room = str(frame.f_globals.get("__name__")).partition(".")[0]
+    if room in ("carrier", "actors"):
+        return room == "actors"  # wherever Carrier itself is installed
+    file = frame.f_code.co_filename
+    return not file.startswith(_LIBRARIES) and "-packages" not in file and not file.startswith("<")

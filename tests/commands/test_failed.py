@@ -23,13 +23,17 @@ from tests.waiting import wait_until
 ESCAPE = "\x1b]0;owned\x07\x9b31m"
 
 
-@pytest.fixture(params=["embedded", "rabbitmq"])
+#: For a test on both; the others are about what a command says.
+ON_BOTH = pytest.mark.parametrize("failures", ["embedded", "rabbitmq"], indirect=True)
+
+
+@pytest.fixture
 def failures(
     request: pytest.FixtureRequest, run: Run, start: Start, environment: dict[str, str], tmp_path: Path
 ) -> Any:
     """Three backups of a database that nobody has configured have failed; the worker has ended."""
     backend: Backend = Embedded(tmp_path / "var")
-    if request.param == "rabbitmq":
+    if getattr(request, "param", "embedded") == "rabbitmq":
         node: RabbitmqServer = request.getfixturevalue("rabbitmq_node")
         backend = Rabbitmq(node, tmp_path / "var")
         request.addfinalizer(lambda url=backend.url: node.delete_vhost(url))  # noqa: PT021  (for one of two params)
@@ -54,6 +58,7 @@ def listed(run: Run) -> list[dict[str, Any]]:
     return found
 
 
+@ON_BOTH
 @pytest.mark.usefixtures("failures")
 def test_a_failure_is_seen_mended_and_sent_back(run: Run, start: Start, tmp_path: Path) -> None:
     first = next(each for each in listed(run) if each["id"] == "id-0")
@@ -61,7 +66,7 @@ def test_a_failure_is_seen_mended_and_sent_back(run: Run, start: Start, tmp_path
     assert (first["id"], first["type"], first["queue"], first["attempts"]) == ("id-0", "backup", "backup_queue", 1)
     for_people = run("carrier", "failed", "list", "--limit", "2").stdout
     assert "add [databases.shop]" in for_people
-    assert for_people.endswith("… and 1 more: --limit 3\n")
+    assert for_people.endswith("… and 1 more: --limit 3, or carrier failed groups\n")
     shown = run("carrier", "failed", "show", "id-0")
     assert (shown.returncode, shown.stderr) == (0, "")
     for text in ("permanent error", "attempt 1", "Traceback", '"database": "shop"'):
@@ -105,8 +110,80 @@ def test_what_is_asked_for_is_done_and_what_is_not_there_is_named(run: Run) -> N
     done = run("carrier", "failed", "discard", "--all", stdin="y\n")
     assert (done.returncode, done.stdout) == (0, "2 of 2 thrown away.\n")
     assert run("carrier", "failed", "list").stdout == "Nothing has failed.\n"
-    for words in (["retry"], ["discard", "x", "--all"]):
+    for words in (
+        ["retry"],
+        ["discard", "x", "--all"],
+        ["retry", "--all", "--type", "email"],
+        ["retry", "--since", "x"],
+    ):
         assert run("carrier", "failed", *words).returncode == 2
+
+
+@pytest.mark.usefixtures("failures")
+def test_a_group_is_mended_without_a_question(run: Run, tmp_path: Path) -> None:
+    (group,) = json.loads(run("carrier", "failed", "groups", "--json").stdout)
+    assert set(group) == {"fingerprint", "type", "error", "message", "place", "count", "first_at", "last_at"}
+    assert (group["type"], group["count"], group["place"]) == ("backup", 3, "actors.backup.handler._source")
+    for_people = run("carrier", "failed", "groups").stdout
+    assert for_people.splitlines()[1].startswith(f"{group['fingerprint']}      3  backup  ")
+    assert for_people.endswith(f"carrier failed list|retry|discard --group {group['fingerprint']}\n")
+    assert run("carrier", "failed", "list", "--type", "email").stdout == "Nothing of that has failed.\n"
+    assert run("carrier", "failed", "groups", "--until", "1h").stdout == "Nothing of that has failed.\n"
+    done = run("carrier", "failed", "discard", "--type", "email")
+    assert (done.returncode, done.stdout) == (0, "0 of 0 thrown away.\n")
+    done = run("carrier", "failed", "retry", "--group", group["fingerprint"])
+    assert (done.returncode, done.stdout) == (0, "3 of 3 sent back.\n")
+    assert done.stderr == "Send back: 3 failed messages.\n"
+    assert listed(run) == []
+
+
+@ON_BOTH
+@pytest.mark.usefixtures("failures")
+def test_a_message_is_edited(run: Run, start: Start, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
+        database.execute("CREATE TABLE t (x)")
+    (tmp_path / "carrier.toml").write_text('[databases.real]\nurl = "sqlite:///shop.db"\n')
+    done = run("carrier", "failed", "edit", "id-0", "--set", "database=/etc/passwd")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("carrier: database: ")
+    assert done.stderr.endswith("; nothing was sent\n")
+    assert run("carrier", "failed", "edit", "id-0", "--set", "database").returncode == 2
+    assert "no failed message" in run("carrier", "failed", "edit", "nosuch", "--set", "a=b").stderr
+    done = run("carrier", "failed", "edit", "id-0", EDITOR="true")
+    assert (done.returncode, done.stderr) == (1, "carrier: it was not changed; nothing was sent\n")
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i s/shop/real/ "$1"\n')
+    editor.chmod(0o755)
+    sent = json.loads(run("carrier", "failed", "edit", "id-0", "--json", EDITOR=str(editor)).stdout)
+    assert sent.items() >= {"type": "backup", "queue": "backup_queue", "original": "id-0"}.items()
+    assert sent["id"] != "id-0"
+    start("carrier", "worker")
+    wait_until(lambda: list((tmp_path / "var").glob("backups/*.zst")), "the backup is there")
+    assert {each["id"] for each in listed(run)} == {"id-1", f"id-2{ESCAPE}"}
+
+
+@pytest.mark.usefixtures("failures")
+def test_failed_messages_are_moved_into_a_file_and_back(run: Run, tmp_path: Path) -> None:
+    done = run("carrier", "failed", "archive", "--type", "backup", "--text", "id-0", "old.zst")
+    assert (done.returncode, done.stdout) == (0, "1 of 1 moved into old.zst.\n"), done.stderr
+    assert len(listed(run)) == 2
+    done = run("carrier", "failed", "archive", "old.zst")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "carrier: old.zst exists, and nothing in it is in failed_queue; name another file\n"
+    for put_back, there in ((1, ""), (0, "; 1 were there")):
+        done = run("carrier", "failed", "restore", "old.zst")
+        assert (done.returncode, done.stdout) == (0, f"{put_back} of 1 put back into failed_queue{there}.\n")
+    done = run("carrier", "failed", "archive", "old.zst", "--json")
+    assert json.loads(done.stdout) == {"counted": 1, "done": 1, "skipped": 0}
+    assert done.stderr == "old.zst is there already; 1 of 1 are still in failed_queue.\n"
+    exported = run("carrier", "failed", "export", "-")
+    assert {json.loads(line)["id"] for line in exported.stdout.splitlines()} == {"id-1", f"id-2{ESCAPE}"}
+    assert run("carrier", "failed", "export", "some.ndjson").stdout == "2 written.\n"
+    assert (tmp_path / "some.ndjson").read_text() == exported.stdout
+    for words in (["archive", "--type", "nosuch", "new"], ["restore", "nosuch"], ["restore", "some.ndjson"]):
+        done = run("carrier", "failed", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
 
 
 def test_status_as_json_has_the_shape_that_programs_rely_on(run: Run) -> None:

@@ -7,6 +7,8 @@ import itertools
 import json
 import signal
 import threading
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dramatiq
@@ -16,13 +18,15 @@ from pydantic import BaseModel
 import carrier
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import now_ms
-from carrier.messaging.errors import PermanentError
+from carrier.messaging.errors import PermanentError, PublishError
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.walk import WINDOW
 from carrier.monitor import failed
+from carrier.monitor.failed import Filter, archive
 from tests.contract.backend import Backend, Rabbitmq
 from tests.contract.conftest import Working
+from tests.programs import Start
 from tests.waiting import wait_until
 
 
@@ -54,25 +58,36 @@ def test_one_of_ten_is_sent_back_and_succeeds_with_a_fresh_count(
     with working():
         wait_until(lambda: len(backend.failures()) == 10, "all ten have failed")
         assert {each.attempts for each in failed.find(broker).messages} == {2}
-        one = failed.find(broker, {sent[3]}).messages[0]
+        one = failed.find(broker, Filter(ids={sent[3]})).messages[0]
         assert (one.type, one.queue, one.error, one.message) == ("fragile", "work_queue", "RuntimeError", "not yet")
-        assert failed.retry(broker, {sent[3]}) == failed.Mended(counted=1, done=1)
+        assert failed.retry(broker, Filter(ids={sent[3]})) == failed.Mended(counted=1, done=1)
         wait_until(lambda: tried.count(3) == 4, "it is tried twice again")
         wait_until(lambda: len(backend.failures()) == 10, "it has failed again")
-        assert failed.find(broker, {sent[3]}).messages[0].attempts == 2
+        assert failed.find(broker, Filter(ids={sent[3]})).messages[0].attempts == 2
         mended.set()
-        failed.retry(broker, {sent[3]})
+        failed.retry(broker, Filter(ids={sent[3]}))
         wait_until(lambda: done == [3], "it is done")
     assert sorted(each.id for each in failed.find(broker).messages) == sorted(set(sent) - {sent[3]})
 
 
-def test_thirty_looks_lose_nothing(broker: Broker, backend: Backend) -> None:
+def look_thirty_times(broker: Broker, backend: Backend) -> None:
     broker.store([junk(n) for n in range(20)])
     for _ in range(30):
         assert len(failed.find(broker, limit=7).messages) == 7
     wait_until(lambda: backend.ready(FAILED_QUEUE) == 20, "all are back")
     assert sorted(backend.bodies(FAILED_QUEUE)) == sorted(f"junk {n}".encode() for n in range(20))
     assert len(backend.failures()) == 20
+
+
+def test_thirty_looks_lose_nothing(broker: Broker, backend: Backend) -> None:
+    look_thirty_times(broker, backend)
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_thirty_looks_lose_nothing_on_each_type_of_queue(rabbitmq: Rabbitmq, queue_type: str) -> None:
+    broker = rabbitmq.broker(queue_type=queue_type)
+    look_thirty_times(broker, rabbitmq)
+    broker.close()
 
 
 def test_an_empty_queue_has_nothing(broker: Broker) -> None:
@@ -112,7 +127,7 @@ def test_what_no_handler_could_have_goes_back_byte_for_byte(broker: Broker, back
     with working():
         wait_until(lambda: handled == [0, 101], "the actor that was missing has handled it")
         wait_until(lambda: len(backend.failures()) == 2, "the others have failed again")
-    assert failed.discard(broker, {found["unreadable"].id}) == failed.Mended(counted=1, done=1)
+    assert failed.discard(broker, Filter(ids={found["unreadable"].id})) == failed.Mended(counted=1, done=1)
     assert [each.id for each in failed.find(broker).messages] == ["b"]
 
 
@@ -163,6 +178,49 @@ def test_thousands_are_sent_back_and_none_is_lost(broker: Broker, backend: Backe
     assert backend.ready("work_queue") == 4_500
 
 
+def test_what_is_counted_is_acted_on_and_nothing_else(broker: Broker, backend: Backend) -> None:
+    broker.store([junk(n) for n in range(6)])
+    counted = failed.count(broker, Filter(groups={"f"}))
+    first, second = failed.find(broker, limit=2).messages
+    assert failed.discard(broker, Filter(ids={first.id})) == failed.Mended(counted=1, done=1)
+    # One that has failed again has the same bytes, and another failure beside them.
+    later = json.dumps({"queue": "work_queue", "last_at": "later", "fingerprint": "f"})
+    broker.store([junk(7), Outgoing(FAILED_QUEUE, "", "", second.stored.body, failure=later)])
+    mended = failed.discard(broker, counted)
+    assert (counted.number, mended.counted, mended.done) == (6, 5, 5)
+    came_later = sorted([b"junk 7", second.stored.body])
+    wait_until(lambda: sorted(backend.bodies(FAILED_QUEUE)) == came_later, "what came later is there")
+
+
+def test_two_retry_the_same_and_each_message_goes_once(broker: Broker, backend: Backend) -> None:
+    broker.declare_queue("work_queue")
+    broker.store([junk(n) for n in range(1_200)])
+    counted = [failed.count(broker, Filter()) for _ in range(2)]
+    done: list[int] = []
+    threads = [
+        threading.Thread(target=lambda each=each: done.append(failed.retry(broker, each).done)) for each in counted
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sum(done) == 1_200
+    assert backend.ready("work_queue") == 1_200
+
+
+def test_a_broker_that_stops_taking_leaves_what_is_not_done(rabbitmq: Rabbitmq) -> None:
+    broker = rabbitmq.broker(publish_timeout=1)
+    broker.declare_queue("work_queue")
+    broker.ensure({"work_queue"})
+    broker.store([junk(n) for n in range(10)])
+    rabbitmq.refuse("^work_queue$")
+    mended = failed.retry(broker)
+    assert (mended.counted, mended.done) == (10, 0)
+    assert isinstance(mended.stopped, PublishError)
+    wait_until(lambda: rabbitmq.ready(FAILED_QUEUE) == 10, "all are where they were")
+    broker.close()
+
+
 def discard_until(broker: Broker, number: int, error: BaseException) -> int:
     """Discard so many, then raise; returns how many are gone."""
     walking = broker.walk(FAILED_QUEUE)
@@ -200,8 +258,8 @@ def test_ctrl_c_in_the_middle_waits_until_what_was_stored_is_removed(
         return done
 
     monkeypatch.setattr(kind, "_carry_out", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        failed.retry(broker)
+    mended = failed.retry(broker)
+    assert (mended.done, type(mended.stopped)) == (10, KeyboardInterrupt)
     wait_until(lambda: backend.ready("work_queue") == 10, "all are sent back")
     assert backend.ready(FAILED_QUEUE) == 0
 
@@ -218,4 +276,42 @@ def test_one_walker_waits_for_the_other(rabbitmq: Rabbitmq) -> None:
         assert second.is_alive()
     second.join(30)
     assert totals == [10]
+    broker.close()
+
+
+STOPPED = [
+    # By what, in which window, and what it was doing; then how many are in failed_queue and in work_queue.
+    ("SIGKILL", 2, ["retry", "--all", "--yes"], 1_000, {"embedded": 500, "rabbitmq": 1_000}),
+    ("SIGINT", 2, ["retry", "--all", "--yes"], 500, {"embedded": 1_000, "rabbitmq": 1_000}),
+    ("SIGKILL", 2, ["discard", "--all", "--yes"], 1_000, {"embedded": 0, "rabbitmq": 0}),
+    ("SIGINT", 2, ["discard", "--all", "--yes"], 500, {"embedded": 0, "rabbitmq": 0}),
+    ("SIGKILL", 2, ["archive", "old.zst"], 1_000, {"embedded": 0, "rabbitmq": 0}),
+]
+
+
+def test_stopped_in_the_middle_none_is_lost_and_the_same_command_goes_on(
+    backend: Backend, start: Start, tmp_path: Path
+) -> None:
+    broker = backend.broker()
+    broker.declare_queue("work_queue")
+    broker.store([replace(junk(0), queue="work_queue")])
+    sent = {f"junk {n}".encode() for n in range(3 * WINDOW)}
+    environment = {**backend.environment, "CARRIER_ACTORS": "tests.contract.application"}
+    for signal_, window, words, left, gone in STOPPED:
+        broker.drop({"work_queue"})
+        broker.store([junk(n) for n in range(3 * WINDOW)])
+        stopped = start("python", "-m", "tests.contract.stopped", signal_, str(window), "failed", *words, **environment)
+        assert stopped.wait() == (-signal.SIGKILL if signal_ == "SIGKILL" else 130), stopped.output()
+        if signal_ == "SIGINT":
+            assert f"carrier: stopped: {left} are where they were" in stopped.output()
+        wait_until(lambda left=left: backend.ready(FAILED_QUEUE) == left, f"{words}: what was not done is back")
+        assert backend.ready("work_queue") == gone[backend.name]
+        if "retry" in words:
+            assert {*backend.bodies(FAILED_QUEUE), *backend.bodies("work_queue")} == sent
+        again = start("carrier", "failed", *words, **environment)
+        assert again.wait() == 0, again.output()
+        assert backend.ready(FAILED_QUEUE) == 0
+        if "retry" in words:
+            assert set(backend.bodies("work_queue")) == sent
+    assert archive.contents(broker, tmp_path / "old.zst").number == len(sent)
     broker.close()

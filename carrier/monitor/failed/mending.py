@@ -1,0 +1,73 @@
+"""Mending: failed messages are sent back to their queues, or thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.errors import CarrierError
+from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.walk import Walk
+from carrier.monitor.failed.looking import Progress, each
+from carrier.monitor.failed.message import FailedMessage
+from carrier.monitor.failed.selection import Chosen, Filter
+
+
+@dataclass
+class Mended:
+    """What became of the messages that were asked for.
+
+    Attributes:
+        counted: how many of them were still there.
+        done: how many were sent back, or thrown away.
+        kept: ids of those that cannot be sent back, each with the reason.
+        stopped: what ended it before its time; what is not done is where it was.
+    """
+
+    counted: int = 0
+    done: int = 0
+    kept: dict[str, str] = field(default_factory=dict)
+    stopped: CarrierError | KeyboardInterrupt | None = None
+
+
+def retry(broker: Broker, chosen: Chosen | None = None, *, progress: Progress | None = None) -> Mended:
+    """Send failed messages back to the queues that they came from, with a fresh count of attempts.
+
+    Parameters:
+        chosen: which; all without it.
+
+    Raises:
+        BrokerUnavailable: the queue cannot be gone through; nothing was done.
+    """
+    return mend(broker, chosen, lambda walking, failed: walking.send(failed.stored, failed.again()), progress)
+
+
+def discard(broker: Broker, chosen: Chosen | None = None, *, progress: Progress | None = None) -> Mended:
+    """Throw failed messages away, for good. Parameters and errors as those of :func:`retry`."""
+    return mend(broker, chosen, lambda walking, failed: walking.discard(failed.stored), progress)
+
+
+def mend(
+    broker: Broker,
+    chosen: Chosen | None,
+    what: Callable[[Walk, FailedMessage], None],
+    progress: Progress | None = None,
+) -> Mended:
+    """Do something with each of them; a ValueError keeps it where it is. Raises as :func:`retry`."""
+    chosen, mended = chosen or Filter(), Mended()
+    walking = broker.walk(FAILED_QUEUE)
+    try:
+        with walking:
+            for failed in each(broker, walking, progress):
+                if not chosen.takes(failed):
+                    continue
+                mended.counted += 1
+                try:
+                    what(walking, failed)
+                except ValueError as error:
+                    mended.kept[failed.id] = str(error)
+    except (CarrierError, KeyboardInterrupt) as stopped:
+        mended.stopped = stopped
+    mended.done = walking.done
+    return mended

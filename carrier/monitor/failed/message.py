@@ -1,0 +1,154 @@
+"""One message of failed_queue, as people see it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.envelope import Envelope
+from carrier.messaging.outgoing import Outgoing, outgoing
+from carrier.messaging.walk import Stored
+from carrier.monitor.masking import mask_urls, masking
+
+#: Of an envelope's ``meta``: what the failed attempts left there. An ``eta`` stays, it says that its delay is over.
+_OF_THE_FAILURE = ("failure", "attempts", "attempt")
+#: The fingerprint of what lies there without a record of its failure.
+UNRECORDED = "unrecorded"
+
+
+@dataclass(frozen=True)
+class FailedMessage:
+    """One message of failed_queue.
+
+    Attributes:
+        id: the message's, or ``raw-…``, made from its bytes, for one that has none.
+        queue: where it came from; empty where nobody wrote that down.
+        attempts: how often a handler has failed on it.
+        failure: the whole record; empty where there is none.
+        envelope: None when the body is not one.
+        broker: where it lies.
+    """
+
+    id: str
+    type: str
+    queue: str
+    error: str
+    message: str
+    attempts: int
+    failed_at: str
+    fingerprint: str
+    failure: dict[str, Any] = field(repr=False)
+    envelope: Envelope | None = field(repr=False)
+    stored: Stored = field(repr=False)
+    broker: Broker = field(repr=False)
+
+    @property
+    def identity(self) -> bytes:
+        """What tells it from every other one: a message that has failed again is another one."""
+        return _digest(self.stored.body, (self.stored.failure or "").encode("utf-8", "surrogatepass"))
+
+    @property
+    def place(self) -> str:
+        """Where in the application's code it failed."""
+        return _text(self.failure, "place")
+
+    @property
+    def first_at(self) -> str:
+        """When its first attempt failed."""
+        return _text(self.failure, "first_at") or self.failed_at
+
+    @property
+    def reached_a_handler(self) -> bool:
+        """Whether its failure stands in the message; otherwise its bytes are as they came, the failure beside them."""
+        return self.stored.failure is None and self.envelope is not None and "failure" in self.envelope.meta
+
+    def summary(self) -> dict[str, Any]:
+        """What a list shows of it, as JSON has it."""
+        names = ("id", "type", "queue", "error", "message", "attempts", "failed_at", "fingerprint")
+        return {**{name: getattr(self, name) for name in names}, "message": mask_urls(self.message)}
+
+    def details(self) -> dict[str, Any]:
+        """All of it, as JSON has it: the failure, and the message or the bytes that are none; secrets are masked."""
+        shown = {**self.summary(), "failure": masking().mask(self.failure)}
+        if self.envelope is None:
+            return {**shown, "body": masking().mask_text(self.stored.body.decode("utf-8", "backslashreplace"))}
+        fields = json.loads(self.envelope.encode())
+        fields["meta"].pop("failure", None)
+        masked = masking().mask(fields)
+        if "args" in fields["meta"]:
+            masked["meta"]["args"] = self.mask_args(fields["meta"]["args"])
+        return {**shown, "envelope": masked}
+
+    def mask_args(self, args: list[Any]) -> list[Any]:
+        """Positional arguments, masked by the names that the actor's function has for them."""
+        actor = self.broker.actors.get(self.type)
+        names = [*inspect.signature(actor.fn).parameters] if actor else []
+        names += [""] * len(args)
+        return [masking().mask({name: value})[name] for name, value in zip(names, args, strict=False)]
+
+    @property
+    def home(self) -> str:
+        """The queue that it is sent back to.
+
+        Raises:
+            ValueError: nobody works on that queue, or it is not known.
+        """
+        queue = self.queue
+        if not queue and self.type in self.broker.actors:
+            queue = self.broker.actors[self.type].queue_name
+        if not queue:
+            raise ValueError("nothing says which queue it came from")
+        if queue not in self.broker.queues:
+            raise ValueError(f"no actor here works on its queue {queue}")
+        return queue
+
+    def again(self) -> Outgoing:
+        """The message as it is sent back, with a fresh count of attempts. Raises as :attr:`home`."""
+        envelope = self.envelope
+        if envelope is None or not self.reached_a_handler:
+            priority = envelope.priority if envelope else 0
+            return Outgoing(self.home, self.id if envelope else "", self.type, self.stored.body, priority)
+        return outgoing(afresh(envelope), self.home)
+
+
+def read(stored: Stored, broker: Broker) -> FailedMessage:
+    """What lies in failed_queue, whatever it is."""
+    envelope = stored.envelope()
+    failure = stored.record(envelope)
+    attempts = failure.get("attempts")
+    return FailedMessage(
+        id=envelope.id if envelope else f"raw-{_digest(stored.body)[:8].hex()}",
+        type=envelope.type if envelope else "",
+        queue=_text(failure, "queue"),
+        error=_text(failure, "error"),
+        message=_text(failure, "message"),
+        attempts=len(attempts) if isinstance(attempts, list) else 0,
+        failed_at=_text(failure, "last_at"),
+        fingerprint=_text(failure, "fingerprint") or UNRECORDED,
+        failure=failure,
+        envelope=envelope,
+        stored=stored,
+        broker=broker,
+    )
+
+
+def afresh(envelope: Envelope) -> Envelope:
+    """``envelope`` without its failure, before its first attempt."""
+    meta = {name: value for name, value in envelope.meta.items() if name not in _OF_THE_FAILURE}
+    return replace(envelope, meta={"attempt": 1, **meta})
+
+
+def _digest(*parts: bytes) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
