@@ -153,6 +153,8 @@ class Settings(BaseSettings):
     email_from: str = "carrier@localhost"
     backup_root: Path | None = None
     sentry_dsn: SecretStr | None = None
+    #: What became of the newest messages, in so many entries, is kept for carrier trace; 0 keeps nothing.
+    history: int = Field(default=1_000_000, ge=0, le=10**12)
     #: Keys of payloads whose values are not shown, with commas between them, beside those that look secret.
     mask_keys: str = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dramatiq.middleware import Middleware
 
 from carrier.messaging.broker import Broker
+from carrier.monitor import history
 from settings import get_settings
 
 
@@ -13,6 +14,7 @@ def connect(url: str | None = None, *, middleware: list[Middleware] | None = Non
 
     ``dramatiq.set_broker(carrier.connect())`` is all that an application changes to move over. With SENTRY_DSN set,
     Sentry is started, and told of each message that finally fails.
+    What becomes of messages is written down for ``carrier trace``.
 
     Parameters:
         url: ``amqp://`` or ``amqps://``; several, with commas between them, are one cluster.
@@ -21,15 +23,19 @@ def connect(url: str | None = None, *, middleware: list[Middleware] | None = Non
     Raises:
         SettingsError: a setting is wrong.
     """
-    dsn = get_settings().sentry_dsn
-    if dsn is None:
-        return _broker(url, middleware)
-    from carrier.monitor import sentry
+    settings = get_settings()
+    dsn = settings.sentry_dsn
+    if dsn is not None:
+        from carrier.monitor import sentry
 
-    # Before the broker: where the application has Sentry's own Dramatiq integration, it patches what is made after it.
-    sentry.start(dsn.get_secret_value())
-    broker = _broker(url, middleware)
-    sentry.watch(broker)
+        # Before the broker: where the application has Sentry's own Dramatiq integration, it patches what is made after.
+        sentry.start(dsn.get_secret_value())
+        broker = _broker(url, middleware)
+        sentry.watch(broker)
+    else:
+        broker = _broker(url, middleware)
+    if settings.history:
+        history.watch(broker, settings.history)
     return broker
 
 

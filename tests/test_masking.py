@@ -62,6 +62,12 @@ def test_configured_names_are_masked_too(monkeypatch: pytest.MonkeyPatch) -> Non
         ("user=bob&password=hunter2&n=1", f"user=bob&password={MASK}&n=1"),
         ("api_key: hunter2\nto: bob", f"api_key: {MASK}\nto: bob"),
         ("password='hunter 2'", f"password={MASK}"),
+        ("login failed: {'password': 'hunter2', 'n': 1}", f"login failed: {{'password': {MASK}, 'n': 1}}"),
+        ("Authorization: Bearer hunter2\nHost: h", f"Authorization: {MASK}\nHost: h"),
+        (r'{"password": "a\"hunter2", "n": ', f'{{"password": {MASK}, "n": '),
+        ('{"tokens": ["a", "hunter2"], "n": ', f'{{"tokens": {MASK}'),
+        (r'{"body": "{\"password\": \"hunter2\"}", ', rf'{{"body": "{{\"password\": {MASK}}}", '),
+        (r'"{\"password\": \"hunter2\"}"', rf'"{{\"password\": {MASK}}}"'),
     ],
 )
 def test_text_that_nobody_has_understood(text: str, shown: str) -> None:
@@ -76,5 +82,31 @@ def test_what_was_masked_comes_back_by_its_place() -> None:
     assert unmask(edited, original, shown) == {**original, "to": "bob", "list": [{"token": "a"}, {"token": "new"}]}
     with pytest.raises(ValueError, match=r"to: write the value in the place of \[masked\]"):
         unmask({"to": MASK}, original, shown)
-    with pytest.raises(ValueError, match=r"list\.2\.token: write"):
+    with pytest.raises(ValueError, match=r"list\.\d\.token: write"):
         unmask({"list": [*shown["list"], {"token": MASK}]}, original, shown)
+
+
+def test_items_of_lists_keep_their_own_secrets_when_others_go() -> None:
+    original = [{"user": "a", "password": "one"}, {"user": "b", "password": "two"}, {"user": "c", "password": "three"}]
+    shown = Masking().mask(original)
+    assert unmask(shown[1:], original, shown) == original[1:]
+    assert unmask([shown[2], shown[0], shown[1]], original, shown) == [original[2], original[0], original[1]]
+    assert unmask([{"user": "new"}, *shown], original, shown) == [{"user": "new"}, *original]
+    renamed = [{**shown[0], "user": "new"}, *shown[1:]]
+    assert unmask(renamed, original, shown) == [{"user": "new", "password": "one"}, *original[1:]]
+    alike = [{"password": "one"}, {"password": "two"}]
+    with pytest.raises(ValueError, match=r"0\.password: write the value"):
+        unmask([{"password": MASK}], alike, Masking().mask(alike))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (0, False), (1, 1.0), ([1], [True]), ({"a": 0}, {"a": False})]
+)
+def test_what_python_calls_equal_is_a_change(before: Any, after: Any) -> None:
+    changed = unmask({"n": after}, {"n": before}, {"n": before})
+    assert repr(changed) == repr({"n": after})
+
+
+def test_long_texts_are_masked_in_no_time() -> None:
+    for text in ("a-" * 200_000 + " ://", "password" * 50_000, '"' * 200_000, "://:" * 100_000, "a=" * 100_000):
+        assert isinstance(Masking().mask_text(text), str)

@@ -11,12 +11,15 @@ from typing import NoReturn
 
 import click
 
+from carrier.commands.terminal import plain
+
 #: The commands in the order of the help: name and module.
 COMMANDS = {
     "demo": "carrier.commands.demo",
     "send": "carrier.commands.send",
     "status": "carrier.commands.status",
     "failed": "carrier.commands.failed",
+    "trace": "carrier.commands.trace",
     "worker": "carrier.commands.worker",
     "scheduler": "scheduler.command",
     "supervise": "carrier.commands.supervise",
@@ -78,7 +81,7 @@ def main() -> None:
 
 def _fail(text: str, status: int) -> NoReturn:
     for line in text.splitlines():
-        click.echo(f"carrier: {line}", err=True)
+        click.echo(f"carrier: {plain(line)}", err=True)
     sys.exit(status)
 
 

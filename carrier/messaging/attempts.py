@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import time
-import traceback
 from typing import Any, Self
 
 from dramatiq.actor import Actor
@@ -22,7 +21,7 @@ from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import attempts_of
 from carrier.messaging.envelope import ENDLESS, MAX_DELAY_MS, Envelope
 from carrier.messaging.errors import PermanentError
-from carrier.messaging.failure import attempt_record, failure_of
+from carrier.messaging.failure import attempt_record, failure_of, traceback_of
 from carrier.messaging.outcome import Again, Back, Failed, Outcome
 
 
@@ -76,7 +75,7 @@ class Attempts(Retries):
             return failed("permanent error")
         retries = envelope.attempt - 1
         delivery.options["retries"] = retries + 1
-        delivery.options["traceback"] = "".join(traceback.format_exception(error, limit=30))
+        delivery.options["traceback"] = traceback_of(error)
         delivery.options["requeue_timestamp"] = int(time.time() * 1000)
         retry_when = options.get("retry_when") or self.retry_when
         over = not retry_when(retries, error) if callable(retry_when) else envelope.attempt >= envelope.max_attempts

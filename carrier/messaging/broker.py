@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,9 +27,11 @@ from carrier.messaging.declared import CarriedOver, Declared
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import attempts_of, envelope_of
 from carrier.messaging.ending import Ending
-from carrier.messaging.envelope import MAX_DELAY_MS, Envelope, check_depth, check_size, wrong_options
+from carrier.messaging.envelope import MAX_DELAY_MS, Envelope, check_depth, check_size, timestamp, wrong_options
 from carrier.messaging.errors import EnvelopeError, UnknownMessageType
+from carrier.messaging.event import DONE, FAILED, RETRYING, Event, EventListener, event_of
 from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
+from carrier.messaging.feed import Feed
 from carrier.messaging.figures import Figures
 from carrier.messaging.joining import Joining
 from carrier.messaging.lane import Lane
@@ -66,6 +69,7 @@ class Broker(Joining):
         given = default_middleware() if middleware is None else middleware
         super().__init__(middleware=[self.ending, Deaths(), *given])
         self.failure_listeners: list[FailureListener] = []
+        self.event_listeners: list[EventListener] = []
         self._settling = threading.local()
 
     def add_middleware(
@@ -112,6 +116,14 @@ class Broker(Joining):
         """Where this process notes what it handles; None when it cannot."""
 
     @abstractmethod
+    def feed(self) -> Feed:
+        """News of failed_queue from now on.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached.
+        """
+
+    @abstractmethod
     def figures(self) -> Figures:
         """What the broker says of its queues and workers now.
 
@@ -137,6 +149,12 @@ class Broker(Joining):
     def carry_over(self) -> list[CarriedOver]:
         """Take over what stock Dramatiq has left in queues of its own. Raises as :meth:`inspect`, and PublishError."""
         return []
+
+    def whereabouts(self, id_: str) -> tuple[str, str] | None:
+        """The queue of a message, and whether it is "waiting", "delayed" or "running" there.
+
+        None where it is in no work queue, or where the broker cannot say."""
+        return None
 
     def looked_at(self) -> list[str]:
         """The queues that people look at: the declared ones, and failed_queue last."""
@@ -300,6 +318,31 @@ class Broker(Joining):
                 listener(envelope, failure, error)
             except Exception:
                 logger.exception("a failure listener failed")
+        if envelope is not None and self.event_listeners:
+            worker = failure.attempts[-1]["worker"] if failure.attempts else None
+            detail = {"reason": failure.reason, "error": failure.error, "message": failure.message}
+            self.tell(event_of(FAILED, envelope, failure.queue, worker=worker, at=failure.last_at, **detail))
+
+    def tell_of_end(self, delivery: Delivery) -> None:
+        """Tell the listeners of a message that is done."""
+        if self.event_listeners:
+            seconds = None if delivery.run is None else round(time.time() - delivery.run.began, 3)
+            self.tell(event_of(DONE, delivery.envelope, delivery.consumer.queue_name, seconds=seconds))
+
+    def tell_of_retry(self, envelope: Envelope, queue: str, delay: int, record: dict[str, Any]) -> None:
+        """Tell the listeners of an attempt that has failed, and after which there is another one in ``delay`` ms."""
+        if self.event_listeners:
+            detail = {"error": record["error"], "message": record["message"]}
+            detail["next_at"] = timestamp(time.time() + delay / 1000)
+            self.tell(event_of(RETRYING, envelope, queue, worker=record["worker"], at=record["at"], **detail))
+
+    def tell(self, event: Event) -> None:
+        """Tell the listeners; their errors harm nothing."""
+        for listener in self.event_listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("an event listener failed")
 
 
 def _goes_back(signal: str, args: tuple[Any, ...]) -> bool:

@@ -129,7 +129,12 @@ class Consumer(dramatiq.Consumer):
         if over < 0 or (beside and over < MOST_BESIDE):
             delay = self.broker.backoff(envelope)
             again = outgoing(_next_attempt(envelope, delay, record), self.queue_name, delay)
-            self.replace_later(receipt, [again], lambda: self.forget(envelope, receipt))
+
+            def charged() -> None:
+                self.forget(envelope, receipt)
+                self.broker.tell_of_retry(envelope, self.queue_name, delay, record)
+
+            self.replace_later(receipt, [again], charged)
             return
         failure = failure_of(envelope, error, reason=reason, queue=self.queue_name, record=record)
         self.broker.note_failure(self.queue_name, error)
@@ -170,6 +175,8 @@ class Consumer(dramatiq.Consumer):
                 handling[run.thread] = delivery  # Dramatiq calls again
             raise
         self._ended(delivery, outcome)
+        if isinstance(outcome, Done):
+            self.broker.tell_of_end(delivery)
 
     def _carry_out(self, delivery: Delivery, outcome: Outcome) -> None:
         receipt, envelope, then = delivery.receipt, delivery.envelope, delivery.then
@@ -187,7 +194,12 @@ class Consumer(dramatiq.Consumer):
                     self.done(receipt)
             case Again(delay, record):
                 again = _again(delivery, _next_attempt(envelope, delay, record), delay)
-                self.replace(receipt, [again.outgoing, *follow], lambda: self.broker.enqueued([again, *then]))
+
+                def stored() -> None:
+                    self.broker.enqueued([again, *then])
+                    self.broker.tell_of_retry(envelope, self.queue_name, delay, record)
+
+                self.replace(receipt, [again.outgoing, *follow], stored)
             case Failed(failure):
                 failed, error = outgoing(_failed(envelope, failure), FAILED_QUEUE), delivery._exception
                 self.broker.note_failure(self.queue_name, error)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dramatiq.broker import MessageProxy
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Run:
-    """Its handler was begun: in which thread, whether alone in this process, and under which slot of the lease."""
+    """Its handler was begun: in which thread, whether alone in this process, under which slot of the lease, and when
+    (Unix time in s)."""
 
     thread: int
     alone: bool
     slot: int | None
+    began: float = field(default_factory=time.time)
 
 
 class Delivery(MessageProxy):

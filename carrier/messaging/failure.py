@@ -26,6 +26,8 @@ FAILURE_HEADER = "carrier-failure"
 #: Characters of an error's text and of a traceback, and attempts, that a record keeps: a failed message stays small.
 TEXT_LIMIT, TRACEBACK_LIMIT, ATTEMPTS_LIMIT = 2_000, 16_000, 100
 
+#: What pydantic says of the value that did not fit.
+_REPEATED = re.compile(r", input_value=.*?, input_type=[\w.]+(?=\])")
 #: What differs between two failures of one cause: e-mail addresses, ids, numbers, and what is quoted.
 _PARTICULAR = re.compile(
     r"[^\s@<>\"']+@[^\s@<>\"']+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|0x[0-9a-fA-F]+|\d+|'[^']*'|\"[^\"]*\""
@@ -88,8 +90,7 @@ def failure_of(
         reason=reason,
         error=_name(error),
         message=_message(error),
-        # Without the values of local variables, which are the payload.
-        traceback="".join(traceback.format_exception(error, limit=-30))[-TRACEBACK_LIMIT:],
+        traceback=traceback_of(error)[-TRACEBACK_LIMIT:],
         first_at=first if isinstance(first, str) else attempts[-1]["at"],
         last_at=attempts[-1]["at"],
         attempts=attempts,
@@ -114,6 +115,12 @@ def refusal(error: BaseException, *, reason: str, queue: str) -> Failure:
         place="",
         fingerprint=_fingerprint(reason, error),
     )
+
+
+def traceback_of(error: BaseException) -> str:
+    """Where it was raised, without the values of local variables, which are the payload, and without those that
+    pydantic repeats."""
+    return _REPEATED.sub("", "".join(traceback.format_exception(error, limit=-30)))
 
 
 def _name(error: BaseException) -> str:

@@ -36,7 +36,7 @@ class Joining(dramatiq.Broker):
         """Go through the messages of a queue where they lie.
 
         Raises:
-            BrokerUnavailable: the broker cannot be reached, or somebody else goes through the queue for a minute.
+            BrokerUnavailable: the broker cannot be reached, or somebody else goes through the queue for ten minutes.
         """
 
     def flush(self, queue_name: str) -> None:

@@ -7,11 +7,12 @@ kill in between leaves two of it, never none.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -41,6 +42,14 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
+def digest(*parts: bytes) -> bytes:
+    """16 bytes for these parts, wherever they lie."""
+    made = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        made.update(len(part).to_bytes(8, "big") + part)
+    return made.digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A message as it lies in a queue.
@@ -61,6 +70,11 @@ class Stored:
         except EnvelopeError:
             return None
 
+    @property
+    def identity(self) -> bytes:
+        """16 bytes that tell it from every other one in failed_queue: one that has failed again is another one."""
+        return digest(self.body, (self.failure or "").encode("utf-8", "surrogatepass"))
+
     def record(self, envelope: Envelope | None) -> dict[str, Any]:
         """The failure with which it lies in failed_queue, in it or beside it; empty where there is none."""
         found: Any = envelope.meta.get("failure") if envelope else None
@@ -74,10 +88,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A message that goes, and what takes its place."""
+    """A message that goes, what takes its place, and what is told once that is so."""
 
     stored: Stored
     outgoing: Outgoing | None
+    then: Callable[[], None] | None = None
 
 
 class Walk(ABC):
@@ -94,17 +109,17 @@ class Walk(ABC):
         self.done = 0
         self._decided: list[Decision] = []
 
-    def discard(self, stored: Stored) -> None:
-        """Remove it, for good."""
-        self._decide(Decision(stored, None))
+    def discard(self, stored: Stored, then: Callable[[], None] | None = None) -> None:
+        """Remove it, for good; ``then`` is called once it is gone."""
+        self._decide(Decision(stored, None, then))
 
-    def send(self, stored: Stored, outgoing: Outgoing) -> None:
-        """Store ``outgoing``, then remove ``stored``.
+    def send(self, stored: Stored, outgoing: Outgoing, then: Callable[[], None] | None = None) -> None:
+        """Store ``outgoing``, then remove ``stored``, then call ``then``.
 
         Raises:
             PublishError: it could not be stored; nothing of what was gathered is removed.
         """
-        self._decide(Decision(stored, outgoing))
+        self._decide(Decision(stored, outgoing, then))
 
     def _decide(self, decision: Decision) -> None:
         self._decided.append(decision)
@@ -115,15 +130,19 @@ class Walk(ABC):
         decided, self._decided = self._decided, []
         if decided:
             with _uninterrupted():  # between storing and removing it would leave two of each
-                self.done += self._carry_out(decided)
+                gone = self._carry_out(decided)
+                self.done += len(gone)
+                for each in gone:
+                    if each.then is not None:
+                        each.then()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Stored]:
         """Each message once, in the order of the queue."""
 
     @abstractmethod
-    def _carry_out(self, decided: Sequence[Decision]) -> int:
-        """Do it; returns how many were still there to be removed."""
+    def _carry_out(self, decided: Sequence[Decision]) -> Sequence[Decision]:
+        """Do it; returns those of messages that were still there to be removed."""
 
     @abstractmethod
     def _close(self) -> None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import zip_longest
 from typing import Any
 
 from settings import get_settings
@@ -25,9 +24,13 @@ _SECRET = (
 _SECRET_NAMES = {"pwd", "pass", "pin", "otp", "cvv", "cvc", "auth", "bearer", "jwt", "dsn"}
 
 #: The password of a URL (RFC 3986, section 3.2.1), up to the last @ before the path.
-_URL_PASSWORD = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@\"']*:)[^\s/\"']+(?=@)")
-#: ``key: value`` and ``"key": "value"`` in text that is no JSON.
-_PAIR = re.compile(r"(?P<key>[\w-]{2,60})(?P<between>[\"']?\s*[:=]\s*)(?P<value>\"[^\"]*\"?|'[^']*'?|[^\s,;&}\]]+)")
+_URL_PASSWORD = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s/:@\"']*:)[^\s/\"']+(?=@)")
+#: ``key: `` and ``"key": `` in text that is no JSON, or a part of it, quotes escaped or not.
+_KEY = re.compile(r"""(?<![\w.-])([\w.-]{2,200}+)\\*["']?\s{0,20}[:=]\s{0,20}""")
+#: What follows: without quotes it goes to the end of the line or to a separator, a list or an object to the end.
+_VALUE = re.compile(
+    r"""\\+"[^"]*"? | "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [\[{].* | [^,;&}\]\n]+""", re.VERBOSE | re.DOTALL
+)
 _WORD_ENDS = re.compile(r"[^a-z0-9]+")
 
 
@@ -52,55 +55,79 @@ class Masking:
                 self._known[key] = found
         return found
 
-    def mask(self, value: Any) -> Any:
-        """A copy of a JSON value; what is empty or a truth value is shown."""
+    def mask(self, value: Any, text: Callable[[str], str] | None = None) -> Any:
+        """A copy of a JSON value; what is empty or a truth value is shown.
+
+        Parameters:
+            text: what is done with texts whose key is no secret; passwords of URLs are masked without it.
+        """
         if isinstance(value, dict):
             return {
-                key: MASK if _holds_something(each) and self.is_secret(str(key)) else self.mask(each)
+                key: MASK if _holds_something(each) and self.is_secret(str(key)) else self.mask(each, text)
                 for key, each in value.items()
             }
         if isinstance(value, list):
-            return [self.mask(each) for each in value]
-        return mask_urls(value) if isinstance(value, str) else value
+            return [self.mask(each, text) for each in value]
+        return (text or mask_urls)(value) if isinstance(value, str) else value
 
     def mask_text(self, text: str) -> str:
-        """Text that nobody has understood: JSON is masked as such, and pairs that look like ``key: value``."""
+        """Text that nobody has understood: JSON is masked as such, everything else as :meth:`mask_error` does."""
         try:
-            return json.dumps(self.mask(json.loads(text)), ensure_ascii=False)
+            value = json.loads(text)
         except (ValueError, RecursionError):
-            return _PAIR.sub(self._pair, mask_urls(text))
+            return self.mask_error(text)
+        return json.dumps(self.mask(value, self.mask_error), ensure_ascii=False)
 
-    def _pair(self, found: re.Match[str]) -> str:
-        return f"{found['key']}{found['between']}{MASK}" if self.is_secret(found["key"]) else found[0]
+    def mask_error(self, text: str) -> str:
+        """What an error says: values are masked that stand behind a secret key."""
+        text, shown, end = mask_urls(text), [], 0
+        for found in _KEY.finditer(text):
+            if found.start() >= end and self.is_secret(found[1]) and (value := _VALUE.match(text, found.end())):
+                shown += [text[end : found.end()], MASK]
+                end = value.end()
+        return "".join([*shown, text[end:]])
 
 
-def unmask(edited: Any, original: Any, shown: Any) -> Any:
+def unmask(edited: Any, original: Any, shown: Any, place: str = "") -> Any:
     """``edited``, with what was masked in ``shown`` put back from ``original``, by its place.
 
     Raises:
-        ValueError: a mask stands where nothing was masked.
+        ValueError: a mask stands where nothing was masked, or in a list where it could mean several values.
     """
-    return _unmask(edited, original, shown, "")
-
-
-def _unmask(edited: Any, original: Any, shown: Any, place: str) -> Any:
-    if edited == shown:
-        return original
     if isinstance(edited, dict):
         given = original if isinstance(original, dict) else {}
         masked = shown if isinstance(shown, dict) else {}
         return {
-            key: _unmask(each, given.get(key), masked.get(key), f"{place}.{key}" if place else str(key))
+            key: unmask(each, given.get(key), masked.get(key), f"{place}.{key}" if place else str(key))
             for key, each in edited.items()
         }
     if isinstance(edited, list):
         originals = original if isinstance(original, list) else []
         masks = shown if isinstance(shown, list) else []
-        triples = zip_longest(edited, originals[: len(edited)], masks[: len(edited)])
-        return [_unmask(*triple, f"{place}.{number}") for number, triple in enumerate(triples)]
+        return [_unmask_item(edited, number, originals, masks, f"{place}.{number}") for number in range(len(edited))]
+    if type(edited) is type(shown) and edited == shown:
+        return original
     if isinstance(edited, str) and MASK in edited:
         raise ValueError(f"{place}: write the value in the place of {MASK}")
     return edited
+
+
+def _unmask_item(edited: list[Any], number: int, originals: list[Any], masks: list[Any], place: str) -> Any:
+    """Items move when others are removed or added: an item is known by how it was shown, and by its place where none
+    was removed or added."""
+    item = edited[number]
+    if not isinstance(item, dict | list) and not (isinstance(item, str) and MASK in item):
+        return item
+    meant = [original for original, mask in zip(originals, masks, strict=False) if _same(mask, item)]
+    if len(edited) == len(masks) and (not meant or _same(masks[number], item)):
+        return unmask(item, originals[number], masks[number], place)
+    if meant and all(_same(each, meant[0]) for each in meant):
+        return meant[0]
+    return unmask(item, None, None, place)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def mask_urls(text: str) -> str:

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
     from sqlite3 import Connection as SqliteConnection
 
 #: The newest migration: compared at each start, so that Alembic, slow to import, is loaded only when there is work.
-HEAD = "0001"
+HEAD = "0002"
 
 _opening = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _opening
+    _opening = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def session() -> Session:

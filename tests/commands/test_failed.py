@@ -160,6 +160,16 @@ def test_a_message_is_edited(run: Run, start: Start, tmp_path: Path) -> None:
     start("carrier", "worker")
     wait_until(lambda: list((tmp_path / "var").glob("backups/*.zst")), "the backup is there")
     assert {each["id"] for each in listed(run)} == {"id-1", f"id-2{ESCAPE}"}
+    old = run("carrier", "trace", "id-0").stdout.splitlines()
+    assert old[0] == "backup id-0: edited (backup_queue)"
+    assert [line.partition("  ")[2].split(" ")[0] for line in old[1:]] == ["sent", "failed", "edited"]
+    assert old[3].endswith(f": {sent['id']} goes in its place")
+    new = run("carrier", "trace", sent["id"]).stdout
+    assert new.startswith(f"backup {sent['id']}: done (backup_queue)\n")
+    assert ", in the place of id-0" in new
+    done = run("carrier", "trace", "nosuch")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("carrier: nothing is known of nosuch: ")
 
 
 @pytest.mark.usefixtures("failures")
@@ -169,7 +179,9 @@ def test_failed_messages_are_moved_into_a_file_and_back(run: Run, tmp_path: Path
     assert len(listed(run)) == 2
     done = run("carrier", "failed", "archive", "old.zst")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "carrier: old.zst exists, and nothing in it is in failed_queue; name another file\n"
+    assert (
+        done.stderr == "carrier: old.zst exists, and nothing of that is in it and in failed_queue; name another file\n"
+    )
     for put_back, there in ((1, ""), (0, "; 1 were there")):
         done = run("carrier", "failed", "restore", "old.zst")
         assert (done.returncode, done.stdout) == (0, f"{put_back} of 1 put back into failed_queue{there}.\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,6 @@ def test_a_file_is_whole_or_not_there(broker: Broker, tmp_path: Path) -> None:
         archive.write(broker, Filter(types={"nosuch"}), file)
     with pytest.raises(archive.ArchiveError, match="cannot be written: No such file"):
         archive.write(broker, Filter(), tmp_path / "nosuch" / "a.zst")
-    (tmp_path / "a.zst.partial").write_bytes(b"of a writer that died" * 100)
     archive.write(broker, Filter(), file)
     with pytest.raises(archive.ArchiveError, match="it exists; name another file"):
         archive.write(broker, Filter(), file)
@@ -83,16 +83,24 @@ def test_a_file_is_whole_or_not_there(broker: Broker, tmp_path: Path) -> None:
     assert failed.find(broker).total == 20
 
 
-def test_two_writers_do_not_meet_in_one_file(broker: Broker, tmp_path: Path) -> None:
+def test_a_file_that_came_meanwhile_is_not_written_over(broker: Broker, tmp_path: Path) -> None:
     broker.store(some(2))
-    with archive.new_file(tmp_path / "a.zst"):
-        with pytest.raises(archive.ArchiveError, match="somebody else is at it"):
-            archive.write(broker, Filter(), tmp_path / "a.zst")
-        (tmp_path / "a.zst").write_bytes(b"a stranger's")
-        with pytest.raises(archive.ArchiveError, match="it exists"):
-            archive.write(broker, Filter(), tmp_path / "a.zst")
-        (tmp_path / "a.zst").unlink()
-    assert (tmp_path / "a.zst").read_bytes() == b""
+    with pytest.raises(archive.ArchiveError, match="it came to exist meanwhile"), archive.new_file(tmp_path / "a.zst"):
+        archive.write(broker, Filter(), tmp_path / "a.zst")
+    assert archive.contents(broker, tmp_path / "a.zst").number == 2
+    assert [each.name for each in tmp_path.glob("a*")] == ["a.zst"]
+
+
+def test_what_a_killed_writer_has_left_is_swept_and_not_written_to(broker: Broker, tmp_path: Path) -> None:
+    broker.store(some(2))
+    first, left, young = tmp_path / "old", tmp_path / "a.zst.01234567.partial", tmp_path / "a.zst.89abcdef.partial"
+    archive.write(broker, Filter(), first)
+    os.link(first, left)  # killed between its name and the end
+    os.utime(left, (1, 1))
+    young.touch()
+    archive.write(broker, Filter(), tmp_path / "a.zst")
+    assert sorted(each.name for each in tmp_path.glob("a*")) == ["a.zst", young.name]
+    assert archive.contents(broker, first).number == 2
 
 
 def test_an_export_is_masked(broker: Broker, backend: Backend, tmp_path: Path) -> None:

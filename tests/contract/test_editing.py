@@ -89,7 +89,7 @@ class Shop:
     def mend(self, found: FailedMessage, text: str) -> dict[str, Any]:
         """Edit it, and return the meta of what was sent, once it is handled."""
         out = editing.edited(found, text, by="ann@desk")
-        assert editing.send(self.broker, found, out) == failed.Mended(counted=1, done=1)
+        assert editing.send(self.broker, found, out, by="ann@desk") == failed.Mended(counted=1, done=1)
         (fields,) = self.backend.envelopes("work_queue")
         with self.working():
             wait_until(lambda: bool(self.handled), "it is handled")
@@ -153,7 +153,7 @@ def test_one_that_was_mended_meanwhile_is_not_sent_twice(shop: Shop) -> None:
     found = shop.fail()
     out = editing.assigned(found, {"n": "5"}, by="ann")
     failed.retry(shop.broker, Filter(ids={found.id}))
-    assert editing.send(shop.broker, found, out) == failed.Mended()
+    assert editing.send(shop.broker, found, out, by="ann") == failed.Mended()
     assert len(shop.backend.envelopes("work_queue")) == 1
 
 

@@ -24,6 +24,7 @@ from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.walk import WINDOW
 from carrier.monitor import failed
 from carrier.monitor.failed import Filter, archive
+from carrier.monitor.trace import trace
 from tests.contract.backend import Backend, Rabbitmq
 from tests.contract.conftest import Working
 from tests.programs import Start
@@ -145,12 +146,22 @@ def test_what_nobody_here_works_on_stays_and_is_named(broker: Broker, backend: B
 
 @pytest.mark.parametrize(
     "record",
-    ["", "[]", "7", "{", '{"queue": 5, "attempts": "x", "error": [], "last_at": null}', '{"queue": "\\ud800"}'],
+    [
+        '{"attempts": [{"at": [], "what": "done", "seconds": "x"}, 5]}',
+        '{"attempts": 5, "queue": [], "last_at": {}}',
+        *("", "[]", "7", "{"),
+        '{"queue": 5, "attempts": "x", "error": [], "last_at": null}',
+        '{"queue": "\\ud800"}',
+    ],
 )
 def test_a_record_that_makes_no_sense_is_shown_all_the_same(broker: Broker, record: str) -> None:
     broker.store([Outgoing(FAILED_QUEUE, "", "", b"x", failure=record)])
     (found,) = failed.find(broker).messages
     assert json.dumps(found.details())
+    life = trace(broker, found.id)
+    assert life is not None
+    assert json.dumps(life.fields())
+    assert life.state == "failed"
     assert (found.attempts, found.type) == (0, "")
 
 
@@ -252,10 +263,9 @@ def test_ctrl_c_in_the_middle_waits_until_what_was_stored_is_removed(
         kind: Any = type(walking)
     carry_out = kind._carry_out
 
-    def interrupted(self: Any, decided: Any) -> int:
+    def interrupted(self: Any, decided: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
-        done: int = carry_out(self, decided)
-        return done
+        return carry_out(self, decided)
 
     monkeypatch.setattr(kind, "_carry_out", interrupted)
     mended = failed.retry(broker)

@@ -13,6 +13,7 @@ from tests.drills import (
     embedded,
     ending,
     handlers,
+    mending,
     network,
     on_disk,
     poison,
@@ -23,7 +24,19 @@ from tests.drills.drill import Drill, run
 from tests.drills.report import write
 from tests.servers.installed import INSTALLATIONS
 
-MODULES = (broker_killed, network, workers_killed, poison, refusals, ending, delays, embedded, on_disk, handlers)
+MODULES = (
+    broker_killed,
+    network,
+    workers_killed,
+    poison,
+    refusals,
+    ending,
+    delays,
+    embedded,
+    on_disk,
+    handlers,
+    mending,
+)
 DRILLS: dict[str, Drill] = {drill.name: drill for module in MODULES for drill in module.DRILLS}
 #: Where stock Dramatiq is put through a drill.
 BESIDE = "rabbitmq-4"

@@ -69,6 +69,20 @@ def fail(n: int, seconds: float = 0, padding: str = "") -> None:
     raise RuntimeError(f"message {n} fails")
 
 
+@dramatiq.actor(queue_name=QUEUE, max_retries=0)
+def refuse(n: int, seconds: float = 0, padding: str = "") -> None:
+    """Fails for one of three causes, until DRILL_MENDED is set."""
+    began(n)
+    if "DRILL_MENDED" in os.environ:
+        note(f"done {n} {time.time()}")
+    elif n % 3 == 0:
+        raise LookupError(f"order {n} is unknown")
+    elif n % 3 == 1:
+        raise RuntimeError(f"user{n}@example.com is refused")
+    else:
+        int(f"number {n}")
+
+
 @dramatiq.actor(queue_name=QUEUE, max_retries=2, **_RETRY)
 def poison(n: int, seconds: float = 0, padding: str = "") -> None:
     """Kills its worker each time."""

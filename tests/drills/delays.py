@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.drills.crew import Crew
-from tests.drills.drill import Drill
+from tests.drills.drill import RABBITMQ, Drill
 from tests.drills.load import Load
 from tests.drills.site import EMBEDDED, Site
 
@@ -104,7 +104,7 @@ DRILLS = (
         f" dead_letter_worker_publisher_confirm_timeout is {_CONFIRM_TIMEOUT // 1000} s instead of 180 s",
         run,
         MESSAGES // 5,
-        ("rabbitmq-3.10",),
+        RABBITMQ,
         config={"dead_letter_worker_publisher_confirm_timeout": _CONFIRM_TIMEOUT},
         use_management=False,
     ),

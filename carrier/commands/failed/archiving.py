@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import click
 
 from carrier.commands.failed.mending import act
 from carrier.commands.failed.selecting import chosen, filters, progress
+from carrier.commands.person import person
 
 if TYPE_CHECKING:
     from carrier.messaging.broker import Broker
@@ -35,8 +37,8 @@ def archive(file: Path, as_json: bool, **options: Any) -> None:
     from carrier.monitor.failed import discard
 
     broker, wanted = load(), chosen(options)
-    counted = _again(broker, file) if file.exists() else _written(broker, wanted, file)
-    act(broker, counted, discard, "Throw away", f"moved into {file}", as_json)
+    counted = _again(broker, wanted, file) if file.exists() else _written(broker, wanted, file)
+    act(broker, counted, partial(discard, archive=str(file.absolute())), "Throw away", f"moved into {file}", as_json)
 
 
 def _written(broker: Broker, wanted: Filter, file: Path) -> Counted:
@@ -46,9 +48,9 @@ def _written(broker: Broker, wanted: Filter, file: Path) -> Counted:
         return archive.write(broker, wanted, file, progress=show)
 
 
-def _again(broker: Broker, file: Path) -> Counted:
+def _again(broker: Broker, wanted: Filter, file: Path) -> Counted:
     """Of what stands in a file already, the messages that are still in failed_queue."""
-    from carrier.monitor.failed import Counted, Filter, archive, look
+    from carrier.monitor.failed import Counted, archive, look
 
     there, held = archive.contents(broker, file), Counted()
 
@@ -57,9 +59,11 @@ def _again(broker: Broker, file: Path) -> Counted:
             held.add(failed)
 
     with progress("Looking") as show:
-        look(broker, Filter(), add, progress=show)
+        look(broker, wanted, add, progress=show)
     if not held.number:
-        raise click.ClickException(f"{file} exists, and nothing in it is in failed_queue; name another file")
+        raise click.ClickException(
+            f"{file} exists, and nothing of that is in it and in failed_queue; name another file"
+        )
     click.echo(f"{file} is there already; {held.number:,} of {there.number:,} are still in failed_queue.", err=True)
     return held
 
@@ -74,7 +78,7 @@ def restore(file: Path, as_json: bool) -> None:
 
     broker = load()
     with progress("Putting back") as show:
-        restored, total = archive.restore(broker, file, progress=show)
+        restored, total = archive.restore(broker, file, by=person(), progress=show)
     broker.close()
     if as_json:
         click.echo(json.dumps({"counted": total, "done": restored, "skipped": total - restored}))

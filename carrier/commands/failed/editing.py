@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from typing import TYPE_CHECKING
 
 import click
 
+from carrier.commands.person import person
 from carrier.commands.terminal import plain
 
 if TYPE_CHECKING:
@@ -34,10 +33,10 @@ def edit(id: str, values: tuple[str, ...], as_json: bool) -> None:
         raise click.ClickException(f"no failed message has the id {id}")
     failed = found[0]
     try:
-        out = editing.assigned(failed, given, by=_who()) if given else _ask(failed)
+        out = editing.assigned(failed, given, by=person()) if given else _ask(failed)
     except editing.EditError as error:
         raise click.ClickException(f"{error}; nothing was sent") from None
-    mended = editing.send(broker, failed, out)
+    mended = editing.send(broker, failed, out, by=person())
     broker.close()
     if mended.stopped is not None:
         raise click.ClickException(f"{mended.stopped}")
@@ -66,17 +65,8 @@ def _ask(failed: FailedMessage) -> Outgoing:
         if written is None or written == draft:
             raise click.ClickException("it was not changed; nothing was sent")
         try:
-            return editing.edited(failed, written, by=_who())
+            return editing.edited(failed, written, by=person())
         except editing.EditError as error:
             click.echo(plain(f"carrier: {error}"), err=True)
             click.confirm("Edit it again?", default=True, abort=True, err=True)
             text = written
-
-
-def _who() -> str:
-    """The person, as others know them: user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        user = "?"
-    return f"{user}@{socket.gethostname()}"

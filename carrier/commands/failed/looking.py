@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +13,12 @@ from carrier.commands.failed.selecting import chosen, filters, progress
 from carrier.commands.terminal import lines, plain, table
 
 if TYPE_CHECKING:
-    from carrier.monitor.failed import FailedMessage
+    from carrier.messaging.broker import Broker
+    from carrier.monitor.failed import FailedMessage, Group
+    from carrier.monitor.failed.index import Index
+
+#: Seconds between two looks of --watch.
+_EVERY = 0.5
 
 
 @click.command("list")
@@ -49,13 +56,19 @@ def show_list(limit: int, as_json: bool, **options: Any) -> None:
 
 @click.command("groups")
 @filters
+@click.option("--watch", is_flag=True, help="Show them as they come and go, until ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show_groups(as_json: bool, **options: Any) -> None:
+def show_groups(watch: bool, as_json: bool, **options: Any) -> None:
     """Show what has failed for one cause each, the most frequent first."""
     from carrier.messaging.application import load
     from carrier.monitor.failed import groups
 
     wanted = chosen(options)
+    if watch:
+        if not wanted.is_everything:
+            raise click.UsageError("--watch shows all groups; leave the filters out")
+        _watch(load(), as_json)
+        return
     with progress("Looking") as show:
         found = groups(load(), wanted, progress=show)
     if as_json:
@@ -63,12 +76,41 @@ def show_groups(as_json: bool, **options: Any) -> None:
     elif not found:
         click.echo("Nothing has failed." if wanted.is_everything else "Nothing of that has failed.")
     else:
-        rows = [
-            (each.fingerprint, each.count, each.type or "(unreadable)", each.last_at or None, _why(each.fields()))
-            for each in found
-        ]
-        table(("group", "count", "type", "last at", "error"), rows)
+        _table_of(found)
         click.echo(f"\ncarrier failed list|retry|discard --group {found[0].fingerprint}")
+
+
+def _watch(broker: Broker, as_json: bool) -> None:
+    from carrier.monitor.failed.index import Index
+
+    with closing(Index(broker)) as index:
+        shown: Any = None
+        while True:
+            found = index.groups()
+            now = [each.fields() for each in found], index.is_whole, index.trouble
+            if now != shown:
+                shown = now
+                if as_json:
+                    click.echo(json.dumps(now[0]))
+                else:
+                    _show_screen(found, index)
+            time.sleep(_EVERY)  # the index is asked, it does not tell
+
+
+def _show_screen(found: list[Group], index: Index) -> None:
+    click.clear()
+    state = index.trouble or ("as they come" if index.is_whole else "still looking")
+    click.echo(plain(f"{sum(each.count for each in found):,} failed messages, {state}; ctrl-C ends it\n"))
+    if found:
+        _table_of(found)
+
+
+def _table_of(found: list[Group]) -> None:
+    rows = [
+        (each.fingerprint, each.count, each.type or "(unreadable)", each.last_at or None, _why(each.fields()))
+        for each in found
+    ]
+    table(("group", "count", "type", "last at", "error"), rows)
 
 
 @click.command("show")
@@ -108,7 +150,8 @@ def _show(details: dict[str, Any]) -> None:
         ("group", details["fingerprint"]),
     ):
         click.echo(f"{name:<10} {plain(str(value))}")
-    attempts = [each for each in failure.get("attempts", []) if isinstance(each, dict)]
+    attempts = failure.get("attempts")
+    attempts = [each for each in attempts if isinstance(each, dict)] if isinstance(attempts, list) else []
     for each in attempts:
         shown = {name: plain(str(each.get(name, "?"))) for name in ("attempt", "at", "worker", "error", "message")}
         click.echo("attempt {attempt:<3} {at} on {worker}: {error}: {message}".format_map(shown))

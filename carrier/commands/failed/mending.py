@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrier.commands.failed.selecting import chosen, filters, progress
+from carrier.commands.person import person
 from carrier.commands.terminal import plain
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def act(broker: Broker, counted: Counted, mend: Callable[..., Mended], verb: str
         click.Abort: Ctrl-C has ended it.
     """
     with progress(verb) as show:
-        mended = mend(broker, counted, progress=show) if counted.number else mend_nothing()
+        mended = mend(broker, counted, by=person(), progress=show) if counted.number else mend_nothing()
     broker.close()
     skipped = counted.number - mended.done
     if as_json:

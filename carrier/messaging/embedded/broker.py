@@ -21,9 +21,11 @@ from carrier.messaging.broker import GRACE, Broker
 from carrier.messaging.embedded import schema
 from carrier.messaging.embedded.consumer import EmbeddedConsumer
 from carrier.messaging.embedded.database import Database, DiskAlarm
+from carrier.messaging.embedded.feed import EmbeddedFeed
 from carrier.messaging.embedded.ledger import Ledger
 from carrier.messaging.embedded.walk import EmbeddedWalk
 from carrier.messaging.errors import BrokerUnavailable, PublishError
+from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.figures import Figures, QueueFigures
 from carrier.messaging.outgoing import Outgoing
 
@@ -198,6 +200,10 @@ class EmbeddedBroker(Broker):
         """See :meth:`Broker.walk`."""
         return EmbeddedWalk(self, queue_name)
 
+    def feed(self) -> EmbeddedFeed:
+        """See :meth:`Broker.feed`."""
+        return EmbeddedFeed(self)
+
     def figures(self) -> Figures:
         """See :meth:`Broker.figures`. Rates are not measured here."""
         try:
@@ -212,6 +218,20 @@ class EmbeddedBroker(Broker):
         ]
         delayed = sum(each.delayed or 0 for each in queues)
         return Figures({"kind": "embedded", "file": str(self.folder / "queue.db"), "delayed": delayed}, queues, workers)
+
+    def whereabouts(self, id_: str) -> tuple[str, str] | None:
+        """See :meth:`Broker.whereabouts`."""
+        # As Carrier writes it; what somebody else wrote may look different.
+        start = f'{{"id":{json.dumps(id_, ensure_ascii=False)},'.encode("utf-8", "surrogatepass")
+        try:
+            with contextlib.closing(self.database.reader()) as reader:
+                found = reader.execute(schema.WHERE, (len(start), start, FAILED_QUEUE)).fetchone()
+        except sqlite3.Error as error:
+            raise BrokerUnavailable(f"{self.folder / 'queue.db'}: cannot be read: {error}") from None
+        if found is None:
+            return None
+        queue, owner, due = found
+        return queue, "running" if owner else "delayed" if due else "waiting"
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Of each queue that has messages: how many are ready, unacked (leased) and delayed."""

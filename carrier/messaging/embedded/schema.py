@@ -61,11 +61,18 @@ COUNTS = """
 SELECT queue, sum(owner = 0 AND due = 0), sum(owner > 0), sum(due > 0) FROM messages GROUP BY queue
 """
 
+#: A walk through all of them, for one person's question.
+WHERE = "SELECT queue, owner, due FROM messages WHERE substr(body, 1, ?) = ? AND queue != ? LIMIT 1"
+
 EXTENT = "SELECT count(*), ifnull(max(seq), 0) FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
 LOOK = """
 SELECT seq, body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 0 AND seq > ? AND seq <= ?
 ORDER BY seq LIMIT ?
 """
+NEWER = """
+SELECT seq, body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 0 AND seq > ? ORDER BY seq LIMIT ?
+"""
+NUMBERS = "SELECT seq FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
 REMOVE = "DELETE FROM messages WHERE seq = ? AND queue = ? AND owner = 0"
 
 

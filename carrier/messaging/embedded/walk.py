@@ -36,15 +36,17 @@ class EmbeddedWalk(Walk):
                 yield Stored(body, failure, seq)
             seen = found[-1][0]
 
-    def _carry_out(self, decided: Sequence[Decision]) -> int:
-        done = 0
+    def _carry_out(self, decided: Sequence[Decision]) -> Sequence[Decision]:
+        done = []
         try:
             with self._database.transaction(self._database.sending) as connection:
                 for each in decided:
                     gone = connection.execute(schema.REMOVE, (each.stored.receipt, self._queue)).rowcount
-                    if gone and each.outgoing is not None:
+                    if not gone:
+                        continue
+                    if each.outgoing is not None:
                         connection.executemany(schema.INSERT, schema.rows([each.outgoing]))
-                    done += gone
+                    done.append(each)
         except sqlite3.Error as error:
             raise BrokerUnavailable(f"{self._database.path}: cannot be written: {error}") from None
         return done

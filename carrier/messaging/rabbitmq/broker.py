@@ -29,9 +29,10 @@ from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.figures import Figures
 from carrier.messaging.lease import Lease, sweep
 from carrier.messaging.outgoing import Outgoing
-from carrier.messaging.rabbitmq import inspection, moving, topology
+from carrier.messaging.rabbitmq import events, inspection, moving, topology
 from carrier.messaging.rabbitmq.connection import Nodes
 from carrier.messaging.rabbitmq.consumer import RabbitmqConsumer
+from carrier.messaging.rabbitmq.feed import RabbitmqFeed
 from carrier.messaging.rabbitmq.figures import figures
 from carrier.messaging.rabbitmq.management import Management
 from carrier.messaging.rabbitmq.outage import Outage
@@ -213,6 +214,7 @@ class RabbitmqBroker(Broker):
                 publisher.publish(waiting, until)
                 waiting = [each for each in waiting if each.error is not None]
                 if not waiting:
+                    events.added(self, messages)
                     return
                 if waiting[0].error != UNCONFIRMED or publisher.trouble:  # or an earlier try has said more
                     why = f"{waiting[0].error}{f' ({publisher.trouble})' if publisher.trouble else ''}"
@@ -249,6 +251,10 @@ class RabbitmqBroker(Broker):
     def walk(self, queue_name: str) -> RabbitmqWalk:
         """See :meth:`Broker.walk`."""
         return RabbitmqWalk(self, queue_name)
+
+    def feed(self) -> RabbitmqFeed:
+        """See :meth:`Broker.feed`."""
+        return RabbitmqFeed(self)
 
     def figures(self) -> Figures:
         """See :meth:`Broker.figures`. Rates, workers and what is unacknowledged come from the management API."""

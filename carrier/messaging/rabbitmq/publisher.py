@@ -27,6 +27,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _CLOSING = 2.0
 #: What there is to say of a message that nothing has been heard of.
 UNCONFIRMED = "it was not confirmed"
+#: Publications that nobody waits for.
+_MOST_TOLD = 10_000
 #: Messages that are written in one go, before the socket is read again.
 _BURST = 200
 
@@ -69,6 +71,9 @@ class Publisher:
         self._nodes = nodes
         self._outage = Outage(str(nodes))
         self._waiting: deque[tuple[Batch, Publication]] = deque()
+        self._telling: deque[Publication] = deque(maxlen=_MOST_TOLD)
+        self._told = threading.Event()  # all of them
+        self._side_channel: Channel | None = None
         self._unconfirmed: dict[int, tuple[Batch, Publication]] = {}
         self._returned: set[tuple[str | None, str, str]] = set()
         self._lock = threading.Lock()
@@ -102,6 +107,14 @@ class Publisher:
         if not batch.over.wait(max(0.0, until - time.monotonic())):
             batch.abandoned = True
 
+    def tell(self, publications: Sequence[Publication]) -> None:
+        """Publish all, without confirms and on a channel of their own, and do not wait: while there is no connection
+        the oldest are dropped."""
+        self._told.clear()
+        self._telling.extend(publications)
+        self._start()
+        self._wake()
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
@@ -115,6 +128,8 @@ class Publisher:
 
     def close(self) -> None:
         """Close the connection and end the thread; what is not confirmed has failed."""
+        if self._telling and self.trouble is None:
+            self._told.wait(_CLOSING)
         self._closing.set()
         with self._lock:
             thread, connection = self._thread, self._connection
@@ -142,7 +157,7 @@ class Publisher:
             if not self._closing.is_set():
                 connection.ioloop.start()
             with self._lock:
-                self._connection = self._channel = None
+                self._connection = self._channel = self._side_channel = None
             connection.ioloop.close()
             self._fail_unconfirmed()
             if self._closing.wait(self._pause * random.uniform(0.5, 1)):  # noqa: S311  (not a secret)
@@ -207,6 +222,8 @@ class Publisher:
         channel = self._channel
         if channel is None or self._blocked or not channel.is_open:
             return
+        if self._telling:
+            self._write_aside(channel.connection)
         if self._refused:
             if not self._unconfirmed:
                 self._replace(channel)
@@ -233,6 +250,19 @@ class Publisher:
             self._tag += 1
             self._unconfirmed[self._tag] = batch, publication
         channel.connection.ioloop.add_callback_threadsafe(self._write)
+
+    def _write_aside(self, connection: pika.SelectConnection) -> None:
+        """Write what nobody waits for. Where its exchange is gone the channel closes, and no message is harmed."""
+        channel = self._side_channel
+        if channel is None or channel.is_closing or channel.is_closed:
+            self._side_channel = connection.channel(on_open_callback=lambda _: self._write())
+        elif channel.is_open:
+            while self._telling:
+                publication = self._telling.popleft()
+                channel.basic_publish(
+                    publication.exchange, publication.routing_key, publication.body, publication.properties
+                )
+            self._told.set()
 
     def _replace(self, channel: Channel) -> None:
         self._channel = None

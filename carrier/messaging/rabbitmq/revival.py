@@ -3,7 +3,8 @@
 That starts its queues before it knows how they are bound. What expires in a delay queue at that moment has no route; it
 is tried again after ``dead_letter_worker_publisher_confirm_timeout``, 180 s, and what is behind it waits as long. But
 when the policies of a queue change it looks at once, so one that limits nothing is set and taken away again. RabbitMQ 4
-knows its bindings from the first moment.
+knows its bindings from the first moment; what it has published to a queue that was not there yet, which is little, is
+published again after that time on both, and no policy changes it.
 """
 
 from __future__ import annotations

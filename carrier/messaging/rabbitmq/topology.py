@@ -28,6 +28,8 @@ UNIT = 100  # ms
 #: The longest delay of one pass in ms, about 310 days.
 LONGEST_PASS = (2**LEVELS - 1) * UNIT
 OUT = "carrier.delay.out"
+#: Where changes of failed_queue are told, and their routing keys.
+EVENTS, ADDED, REMOVED = "carrier.events", "failed.added", "failed.removed"
 MAX_PRIORITY = 9
 #: What stock Dramatiq appends to the names of queues where messages wait for their time, and lie once given up.
 DELAYED, GIVEN_UP = ".DQ", ".XQ"
@@ -97,6 +99,7 @@ def declare_queues(connection: Connection, queues: set[str], queue_type: str) ->
     """
     channel = connection.channel()
     channel.exchange_declare(OUT, "topic", durable=True)
+    channel.exchange_declare(EVENTS, "topic", durable=True)
     for queue in sorted(queues | {FAILED_QUEUE}):
         kind = declare_queue(connection, queue, queue_type)
         if kind.drops:

@@ -9,16 +9,19 @@ waits for the other; an exclusive queue is the lock, which goes with the connect
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from carrier.messaging.errors import BrokerUnavailable
-from carrier.messaging.failure import FAILURE_HEADER
+from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
+from carrier.messaging.rabbitmq import events
 from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED
 from carrier.messaging.rabbitmq.inspection import command, is_at_risk
 from carrier.messaging.rabbitmq.topology import declare_queue, find_queue
@@ -27,10 +30,12 @@ from carrier.messaging.walk import Decision, Stored, Walk
 if TYPE_CHECKING:
     from carrier.messaging.rabbitmq.broker import RabbitmqBroker
 
+logger = logging.getLogger(__name__)
+
 LOCK = "carrier.failed.lock"
 _PREFETCH = 2_000
-#: Seconds to wait for another walker, and between two tries.
-_TURN, _PAUSE = 60.0, 0.1
+#: Seconds to wait for another walker, after which that is said, and between two tries.
+_TURN, _LONG, _PAUSE = 600.0, 2.0, 0.1
 #: Seconds without a message after which the queue is asked whether it is empty: a quorum queue may take one to begin.
 _QUIET = 0.2
 
@@ -69,7 +74,7 @@ class RabbitmqWalk(Walk):
             raise
 
     def _lock(self) -> None:
-        until = time.monotonic() + _TURN
+        began, said = time.monotonic(), False
         while True:
             channel = self._connection.channel()
             try:
@@ -77,7 +82,11 @@ class RabbitmqWalk(Walk):
             except ChannelClosedByBroker as error:
                 if error.reply_code != RESOURCE_LOCKED:
                     raise
-                if time.monotonic() >= until:
+                waited = time.monotonic() - began
+                if waited >= _LONG and not said:
+                    said = True
+                    logger.warning("somebody else is going through %s; waiting for the end of that", self._queue)
+                if waited >= _TURN:
                     raise BrokerUnavailable(
                         f"somebody else is going through {self._queue}; try again when that is over"
                     ) from None
@@ -137,7 +146,7 @@ class RabbitmqWalk(Walk):
         stored = Stored(body, failure if isinstance(failure, str) else None, (channel, method.delivery_tag))
         self._received.append(stored)
 
-    def _carry_out(self, decided: Sequence[Decision]) -> int:
+    def _carry_out(self, decided: Sequence[Decision]) -> Sequence[Decision]:
         self._broker.store([each.outgoing for each in decided if each.outgoing is not None])
         try:
             for each in decided:
@@ -145,8 +154,11 @@ class RabbitmqWalk(Walk):
                 channel.basic_ack(tag)
         except AMQPError as error:
             raise self._broker.nodes.unavailable(error) from None
-        return len(decided)
+        if self._queue == FAILED_QUEUE:
+            events.removed(self._broker, [each.stored.identity for each in decided])
+        return decided
 
     def _close(self) -> None:
         if self._connection.is_open:
-            self._connection.close()
+            with suppress(AMQPError):  # it was lost, and nobody has noticed: what it held is back
+                self._connection.close()

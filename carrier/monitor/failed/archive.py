@@ -7,10 +7,14 @@ has its name only once all of it is on disk, and is for its owner alone: nothing
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
+import glob
 import io
 import json
 import os
+import secrets
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,17 +26,18 @@ import zstandard
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import timestamp
 from carrier.messaging.errors import CarrierError
+from carrier.messaging.event import RESTORED
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.walk import WINDOW, Stored
-from carrier.monitor.failed.looking import Progress, each, look
+from carrier.monitor.failed.looking import Progress, look, messages
 from carrier.monitor.failed.message import FailedMessage, read
 from carrier.monitor.failed.selection import Counted, Filter
 
 _HEAD = "failed messages of Carrier"
 _VERSION = 1
-#: Bytes of the longest line: a message of the largest size, with what is written down of its failure, in base64.
-_LONGEST_LINE = 64 * 2**20
+#: The end of the names of files that are being written, and seconds for which they are left alone.
+_PARTIAL, _YOUNG = ".partial", 10
 
 
 class ArchiveError(CarrierError):
@@ -73,7 +78,8 @@ def export(broker: Broker, wanted: Filter, file: BinaryIO, *, progress: Progress
     """
 
     def add(failed: FailedMessage) -> None:
-        file.write(_line(failed.details()))
+        # Without any byte that a terminal could obey: it may be written to one.
+        file.write(json.dumps(failed.details()).encode() + b"\n")
 
     return look(broker, wanted, add, progress=progress)
 
@@ -90,7 +96,7 @@ def contents(broker: Broker, path: Path) -> Counted:
     return counted
 
 
-def restore(broker: Broker, path: Path, *, progress: Progress | None = None) -> tuple[int, int]:
+def restore(broker: Broker, path: Path, *, by: str = "", progress: Progress | None = None) -> tuple[int, int]:
     """Put the messages of an archive back into failed_queue, those that are not there already.
 
     Returns:
@@ -103,23 +109,31 @@ def restore(broker: Broker, path: Path, *, progress: Progress | None = None) -> 
     total = contents(broker, path).number
     there: Counter[bytes] = Counter()
     restored = 0
-    with _locked(path), broker.walk(FAILED_QUEUE) as walking:
-        there.update(failed.identity for failed in each(broker, walking))
-        waiting: list[Outgoing] = []
+    with _locked(path):
+        with broker.walk(FAILED_QUEUE) as walking:
+            there.update(failed.identity for failed in messages(broker, walking))
+        waiting: list[FailedMessage] = []
         for number, stored in enumerate(_messages(path), 1):
             failed = read(stored, broker)
             if there[failed.identity] > 0:
                 there[failed.identity] -= 1
             else:
-                id_ = failed.id if failed.envelope else ""
-                waiting.append(Outgoing(FAILED_QUEUE, id_, failed.type, stored.body, failure=stored.failure))
+                waiting.append(failed)
             if len(waiting) == WINDOW or (waiting and number == total):
-                broker.store(waiting)
+                broker.store([_outgoing(each) for each in waiting])
+                for each in waiting:
+                    broker.tell(each.event(RESTORED, by=by, file=str(path)))
                 restored += len(waiting)
                 waiting.clear()
             if progress is not None:
                 progress(number, total)
     return restored, total
+
+
+def _outgoing(failed: FailedMessage) -> Outgoing:
+    """It, as it lay in failed_queue."""
+    id_ = failed.id if failed.envelope else ""
+    return Outgoing(FAILED_QUEUE, id_, failed.type, failed.stored.body, failure=failed.stored.failure)
 
 
 def _fields(failed: FailedMessage) -> dict[str, Any]:
@@ -161,7 +175,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as unpacked:
             text = io.BufferedReader(unpacked, 2**20)
-            while line := text.readline(_LONGEST_LINE):
+            while line := text.readline():
                 fields = json.loads(line)
                 if not isinstance(fields, dict):
                     break
@@ -179,16 +193,16 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         ArchiveError: there is such a file, or it cannot be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
     if path.exists():
         raise ArchiveError(f"{path}: it exists; name another file")
     try:
-        # What a dead writer has left there is taken over; one that lives holds the lock.
-        descriptor = os.open(partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        _sweep(path)
+        # A name of its own, so that nothing that is there can be written over.
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
+        descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as raw:
-            _lock(raw, partial)
+            fcntl.flock(raw, fcntl.LOCK_SH)
             try:
-                raw.truncate(0)
                 yield raw
                 raw.flush()
                 os.fsync(descriptor)
@@ -196,22 +210,29 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             finally:
                 partial.unlink()
         _sync(path.parent)
+    except FileExistsError:
+        raise ArchiveError(f"{path}: it came to exist meanwhile; name another file") from None
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _sweep(path: Path) -> None:
+    """Remove what dead writers have left; living ones hold a lock."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.????????{_PARTIAL}"):
+        with left.open("rb") as file, contextlib.suppress(BlockingIOError):
+            if os.fstat(file.fileno()).st_mtime < time.time() - _YOUNG:  # a new one may not have its lock yet
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink(missing_ok=True)
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("rb") as file:
-        _lock(file, path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ArchiveError(f"{path}: somebody else is putting it back") from None
         yield
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ArchiveError(f"{path}: somebody else is at it") from None
 
 
 def _sync(folder: Path) -> None:

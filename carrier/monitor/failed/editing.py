@@ -20,6 +20,7 @@ from carrier.messaging.actor import MessageActor
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import Envelope, check_depth, check_size, decode, new_id, timestamp
 from carrier.messaging.errors import EnvelopeError, describe
+from carrier.messaging.event import EDITED, Event
 from carrier.messaging.outgoing import Outgoing, outgoing
 from carrier.monitor.failed.mending import Mended, mend
 from carrier.monitor.failed.message import FailedMessage, afresh
@@ -79,11 +80,16 @@ def assigned(failed: FailedMessage, values: Mapping[str, str], *, by: str) -> Ou
     return _of(failed, payload, failed.envelope.meta.get("args"), by)
 
 
-def send(broker: Broker, failed: FailedMessage, out: Outgoing) -> Mended:
+def send(broker: Broker, failed: FailedMessage, out: Outgoing, *, by: str) -> Mended:
     """Send ``out`` in the place of ``failed``, if that is still there. Raises as :func:`retry`."""
     counted = Counted()
     counted.add(failed)
-    return mend(broker, counted, lambda walking, each: walking.send(each.stored, out))
+
+    def tell() -> None:
+        broker.tell(failed.event(EDITED, by=by, successor=out.id))
+        broker.tell(Event(EDITED, out.id, out.type, out.queue, attempt=1, detail={"by": by, "original": failed.id}))
+
+    return mend(broker, counted, lambda walking, each: walking.send(each.stored, out, tell))
 
 
 def _of(failed: FailedMessage, payload: dict[str, Any], args: list[Any] | None, by: str) -> Outgoing:

@@ -12,7 +12,7 @@ from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.walk import Walk
 from carrier.monitor.failed.message import FailedMessage, read
 from carrier.monitor.failed.selection import Counted, Filter
-from carrier.monitor.masking import mask_urls
+from carrier.monitor.masking import masking
 
 #: Told now and then how many messages were gone through, and of how many.
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ class Group:
         return asdict(self)
 
 
-def each(broker: Broker, walking: Walk, progress: Progress | None = None) -> Iterator[FailedMessage]:
+def messages(broker: Broker, walking: Walk, progress: Progress | None = None) -> Iterator[FailedMessage]:
     """The messages of a walk."""
     for number, stored in enumerate(walking, 1):
         if progress is not None and number % _STEP == 0:
@@ -70,15 +70,15 @@ def look(
     """Call ``visit`` with those that are wanted, ``limit`` at most, and return how many there are of them.
 
     Raises:
-        BrokerUnavailable: the broker cannot be reached, or somebody else goes through the queue for long.
+        BrokerUnavailable: the broker cannot be reached, or somebody else goes through the queue for ten minutes.
     """
     with broker.walk(FAILED_QUEUE) as walking:
         if wanted.is_everything:
-            for failed in islice(each(broker, walking, progress), limit):
+            for failed in islice(messages(broker, walking, progress), limit):
                 visit(failed)
             return walking.total
         number = 0
-        for failed in each(broker, walking, progress):
+        for failed in messages(broker, walking, progress):
             if wanted.takes(failed):
                 number += 1
                 if limit is None or number <= limit:
@@ -90,9 +90,9 @@ def find(
     broker: Broker, wanted: Filter | None = None, *, limit: int | None = None, progress: Progress | None = None
 ) -> Found:
     """Those that are wanted, all without it, in the order of the queue. Raises as :func:`look`."""
-    messages: list[FailedMessage] = []
-    total = look(broker, wanted or Filter(), messages.append, limit=limit, progress=progress)
-    return Found(messages, total)
+    found: list[FailedMessage] = []
+    total = look(broker, wanted or Filter(), found.append, limit=limit, progress=progress)
+    return Found(found, total)
 
 
 def count(broker: Broker, wanted: Filter, *, progress: Progress | None = None) -> Counted:
@@ -120,5 +120,5 @@ def groups(broker: Broker, wanted: Filter | None = None, *, progress: Progress |
 
     look(broker, wanted or Filter(), add, progress=progress)
     for group in found.values():
-        group.message = mask_urls(group.message)
+        group.message = masking().mask_error(group.message)
     return sorted(found.values(), key=lambda group: (-group.count, group.fingerprint))

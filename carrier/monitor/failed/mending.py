@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError
+from carrier.messaging.event import ARCHIVED, DISCARDED, SENT_BACK
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.walk import Walk
-from carrier.monitor.failed.looking import Progress, each
+from carrier.monitor.failed.looking import Progress, messages
 from carrier.monitor.failed.message import FailedMessage
 from carrier.monitor.failed.selection import Chosen, Filter
 
@@ -31,21 +32,42 @@ class Mended:
     stopped: CarrierError | KeyboardInterrupt | None = None
 
 
-def retry(broker: Broker, chosen: Chosen | None = None, *, progress: Progress | None = None) -> Mended:
+def retry(broker: Broker, chosen: Chosen | None = None, *, by: str = "", progress: Progress | None = None) -> Mended:
     """Send failed messages back to the queues that they came from, with a fresh count of attempts.
 
     Parameters:
         chosen: which; all without it.
+        by: who does it, for carrier trace.
 
     Raises:
         BrokerUnavailable: the queue cannot be gone through; nothing was done.
     """
-    return mend(broker, chosen, lambda walking, failed: walking.send(failed.stored, failed.again()), progress)
+
+    def what(walking: Walk, failed: FailedMessage) -> None:
+        walking.send(failed.stored, failed.again(), lambda: broker.tell(failed.event(SENT_BACK, by=by)))
+
+    return mend(broker, chosen, what, progress)
 
 
-def discard(broker: Broker, chosen: Chosen | None = None, *, progress: Progress | None = None) -> Mended:
-    """Throw failed messages away, for good. Parameters and errors as those of :func:`retry`."""
-    return mend(broker, chosen, lambda walking, failed: walking.discard(failed.stored), progress)
+def discard(
+    broker: Broker,
+    chosen: Chosen | None = None,
+    *,
+    by: str = "",
+    archive: str | None = None,
+    progress: Progress | None = None,
+) -> Mended:
+    """Throw failed messages away, for good. Parameters and errors as those of :func:`retry`.
+
+    Parameters:
+        archive: the file that has them.
+    """
+    event = DISCARDED if archive is None else ARCHIVED
+
+    def what(walking: Walk, failed: FailedMessage) -> None:
+        walking.discard(failed.stored, lambda: broker.tell(failed.event(event, by=by, file=archive)))
+
+    return mend(broker, chosen, what, progress)
 
 
 def mend(
@@ -59,7 +81,7 @@ def mend(
     walking = broker.walk(FAILED_QUEUE)
     try:
         with walking:
-            for failed in each(broker, walking, progress):
+            for failed in messages(broker, walking, progress):
                 if not chosen.takes(failed):
                     continue
                 mended.counted += 1

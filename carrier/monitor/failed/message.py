@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from dataclasses import dataclass, field, replace
@@ -10,9 +9,10 @@ from typing import Any
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import Envelope
+from carrier.messaging.event import Event, event_of
 from carrier.messaging.outgoing import Outgoing, outgoing
-from carrier.messaging.walk import Stored
-from carrier.monitor.masking import mask_urls, masking
+from carrier.messaging.walk import Stored, digest
+from carrier.monitor.masking import masking
 
 #: Of an envelope's ``meta``: what the failed attempts left there. An ``eta`` stays, it says that its delay is over.
 _OF_THE_FAILURE = ("failure", "attempts", "attempt")
@@ -48,8 +48,8 @@ class FailedMessage:
 
     @property
     def identity(self) -> bytes:
-        """What tells it from every other one: a message that has failed again is another one."""
-        return _digest(self.stored.body, (self.stored.failure or "").encode("utf-8", "surrogatepass"))
+        """What tells it from every other one: see :attr:`Stored.identity`."""
+        return self.stored.identity
 
     @property
     def place(self) -> str:
@@ -69,16 +69,18 @@ class FailedMessage:
     def summary(self) -> dict[str, Any]:
         """What a list shows of it, as JSON has it."""
         names = ("id", "type", "queue", "error", "message", "attempts", "failed_at", "fingerprint")
-        return {**{name: getattr(self, name) for name in names}, "message": mask_urls(self.message)}
+        return {**{name: getattr(self, name) for name in names}, "message": masking().mask_error(self.message)}
 
     def details(self) -> dict[str, Any]:
         """All of it, as JSON has it: the failure, and the message or the bytes that are none; secrets are masked."""
-        shown = {**self.summary(), "failure": masking().mask(self.failure)}
+        shown = {**self.summary(), "failure": masking().mask(self.failure, masking().mask_error)}
         if self.envelope is None:
             return {**shown, "body": masking().mask_text(self.stored.body.decode("utf-8", "backslashreplace"))}
         fields = json.loads(self.envelope.encode())
         fields["meta"].pop("failure", None)
         masked = masking().mask(fields)
+        if "traceback" in (options := masked["meta"].get("options", {})):
+            options["traceback"] = masking().mask_error(str(options["traceback"]))
         if "args" in fields["meta"]:
             masked["meta"]["args"] = self.mask_args(fields["meta"]["args"])
         return {**shown, "envelope": masked}
@@ -114,6 +116,12 @@ class FailedMessage:
             return Outgoing(self.home, self.id if envelope else "", self.type, self.stored.body, priority)
         return outgoing(afresh(envelope), self.home)
 
+    def event(self, what: str, **detail: Any) -> Event:
+        """What is told of it when it is mended."""
+        if self.envelope is not None:
+            return event_of(what, self.envelope, self.queue, **detail)
+        return Event(what, self.id, self.type, self.queue, attempt=1, detail=detail)
+
 
 def read(stored: Stored, broker: Broker) -> FailedMessage:
     """What lies in failed_queue, whatever it is."""
@@ -121,7 +129,7 @@ def read(stored: Stored, broker: Broker) -> FailedMessage:
     failure = stored.record(envelope)
     attempts = failure.get("attempts")
     return FailedMessage(
-        id=envelope.id if envelope else f"raw-{_digest(stored.body)[:8].hex()}",
+        id=envelope.id if envelope else f"raw-{digest(stored.body)[:8].hex()}",
         type=envelope.type if envelope else "",
         queue=_text(failure, "queue"),
         error=_text(failure, "error"),
@@ -140,13 +148,6 @@ def afresh(envelope: Envelope) -> Envelope:
     """``envelope`` without its failure, before its first attempt."""
     meta = {name: value for name, value in envelope.meta.items() if name not in _OF_THE_FAILURE}
     return replace(envelope, meta={"attempt": 1, **meta})
-
-
-def _digest(*parts: bytes) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.digest()
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -1,0 +1,205 @@
+"""An index of failed_queue, for whoever shows it for long: a file of SQLite that can be thrown away at any time.
+
+It is filled by one walk and kept up to date by news. failed_queue stays the only truth: where the counts differ for
+some seconds there is another walk, after which what it has not seen is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.errors import CarrierError
+from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.feed import Feed, News
+from carrier.messaging.walk import Stored
+from carrier.monitor.failed.looking import Group
+from carrier.monitor.failed.message import read
+from carrier.monitor.masking import masking
+
+logger = logging.getLogger(__name__)
+
+#: ``copies``: how often the last walk has found it. ``walk``: the last one that was begun when it was found.
+_CREATE = """
+CREATE TABLE failed (
+    key BLOB PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    type TEXT NOT NULL,
+    error TEXT NOT NULL,
+    message TEXT NOT NULL,
+    place TEXT NOT NULL,
+    first_at TEXT NOT NULL,
+    failed_at TEXT NOT NULL,
+    copies INTEGER NOT NULL,
+    walk INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX grouped ON failed (fingerprint, failed_at, first_at, copies);
+"""
+_FOUND = """
+INSERT INTO failed VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
+ON CONFLICT (key) DO UPDATE SET copies = CASE walk WHEN excluded.walk THEN copies + 1 ELSE 1 END, walk = excluded.walk
+"""
+_TOLD = "INSERT OR IGNORE INTO failed VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
+_GONE = "DELETE FROM failed WHERE key = ? AND copies <= 1"
+_ONE_GONE = "UPDATE failed SET copies = copies - 1 WHERE key = ?"
+_GROUPS = """
+SELECT fingerprint, sum(copies), min(first_at), max(failed_at) FROM failed GROUP BY fingerprint ORDER BY 2 DESC, 1
+"""
+_NEWEST = "SELECT type, error, message, place FROM failed WHERE fingerprint = ? ORDER BY failed_at DESC LIMIT 1"
+
+#: Seconds: for which news are waited for, between two counts, and before another try after an outage.
+_WAIT, _COUNTING, _PAUSE = 0.5, 2.0, 2.0
+#: Seconds that closing waits for the thread.
+_ENDING = 2.0
+#: Counts in a row that differ, after which there is another walk.
+_DIFFERING = 3
+#: Messages of a walk that are written together.
+_CHUNK = 2_000
+
+
+class Index:
+    """Filled and kept up to date by a thread of its own, until it is closed.
+
+    Attributes:
+        is_whole: whether it has seen all of failed_queue.
+        trouble: why it is not up to date; None while it is.
+        walks: how many there were.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._folder = tempfile.TemporaryDirectory(prefix="carrier-index-")  # for its owner alone (0700)
+        self._path = Path(self._folder.name) / "failed.db"
+        self._writer = self._open()
+        self._writer.execute("PRAGMA journal_mode = WAL")
+        self._writer.execute("PRAGMA synchronous = OFF")  # nothing in it is worth a disk's time
+        self._writer.executescript(_CREATE)
+        self._closing = threading.Event()
+        self.is_whole = False
+        self.trouble: str | None = None
+        self.walks = 0
+        self._thread = threading.Thread(target=self._run, name="carrier-index", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and remove the file."""
+        self._closing.set()
+        self._thread.join(_ENDING)  # it may be waiting for its turn to go through the queue, and is a daemon
+        if not self._thread.is_alive():
+            self._writer.close()
+        self._folder.cleanup()
+
+    # Looking, from any thread
+
+    def count(self) -> int:
+        """How many messages it has."""
+        with closing(self._open()) as reader:
+            number: int = reader.execute("SELECT ifnull(sum(copies), 0) FROM failed").fetchone()[0]
+        return number
+
+    def groups(self) -> list[Group]:
+        """What has failed for one cause each, the most frequent first."""
+        found = []
+        with closing(self._open()) as reader:
+            reader.execute("BEGIN")
+            for fingerprint, count, first_at, last_at in reader.execute(_GROUPS).fetchall():
+                type_, error, message, place = reader.execute(_NEWEST, (fingerprint,)).fetchone()
+                message = masking().mask_error(message)
+                found.append(Group(fingerprint, type_, error, message, place, count, first_at, last_at))
+        return found
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+
+    # Its thread
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                with closing(self._broker.feed()) as feed:
+                    self._follow(feed)
+            except (CarrierError, sqlite3.Error) as error:
+                if self._closing.is_set():
+                    return
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                if self.trouble is None:
+                    logger.warning("failed messages are not shown as they come: %s", error)
+                self.trouble = str(error)
+                self._closing.wait(_PAUSE)
+
+    def _follow(self, feed: Feed) -> None:
+        if feed.tells_all:
+            self._writer.execute("DELETE FROM failed")
+        else:
+            self._walk(feed)
+        counted, differing = time.monotonic(), 0
+        while not self._closing.is_set():
+            news = feed.news(_WAIT)
+            self._apply(news)
+            if not news:
+                self.is_whole, self.trouble = True, None
+            if time.monotonic() - counted < _COUNTING or feed.tells_all:
+                continue
+            counted = time.monotonic()
+            number = feed.count()
+            self._apply(feed.news(0))
+            if number is not None:
+                differing = 0 if number == self.count() else differing + 1
+            if differing >= _DIFFERING:
+                self._walk(feed)
+                differing = 0
+
+    def _walk(self, feed: Feed) -> None:
+        self.walks += 1
+        news: list[News] = []
+        with self._broker.walk(FAILED_QUEUE) as walking:
+            chunk: list[tuple[bytes, Stored]] = []
+            for stored in walking:
+                chunk.append((feed.key(stored), stored))
+                if len(chunk) == _CHUNK:
+                    self._write(_FOUND, chunk)
+                    chunk.clear()
+                    news += feed.news(0)  # which answers its server's heartbeats, too
+                    if self._closing.is_set():
+                        return
+            self._write(_FOUND, chunk)
+        self._writer.execute("DELETE FROM failed WHERE walk < ?", (self.walks,))
+        self._apply(news)
+        self.is_whole, self.trouble = True, None
+
+    def _apply(self, news: list[News]) -> None:
+        """What has come and gone, in its order: one message may do both."""
+        come: list[tuple[bytes, Stored]] = []
+        for each in news:
+            if each.stored is not None:
+                come.append((each.key, each.stored))
+                continue
+            self._write(_TOLD, come)
+            come.clear()
+            if not self._writer.execute(_GONE, (each.key,)).rowcount:
+                self._writer.execute(_ONE_GONE, (each.key,))
+        self._write(_TOLD, come)
+
+    def _write(self, statement: str, messages: Iterable[tuple[bytes, Stored]]) -> None:
+        rows = [self._row(key, stored) for key, stored in messages]
+        if rows:
+            self._writer.execute("BEGIN")
+            self._writer.executemany(statement, rows)
+            self._writer.execute("COMMIT")
+
+    def _row(self, key: bytes, stored: Stored) -> tuple[object, ...]:
+        failed = read(stored, self._broker)
+        texts = (
+            *(failed.fingerprint, failed.type, failed.error, failed.message, failed.place),
+            *(failed.first_at, failed.failed_at),
+        )
+        # SQLite's text is UTF-8, which half a surrogate pair is not.
+        return (key, *(text.encode("utf-8", "replace").decode() for text in texts), self.walks)
