@@ -51,17 +51,17 @@ def test_what_comes_and_goes_is_seen(broker: Broker, following: Index) -> None:
     assert following.walks <= 1
 
 
-def test_thousands_that_fail_now_are_seen_at_once(
+def test_hundreds_that_fail_now_are_seen_at_once(
     broker: Broker, following: Index, backend: Backend, working: Working
 ) -> None:
     @dramatiq.actor(broker=broker, queue_name="work_queue", max_retries=0)
     def work(n: int) -> None:
         raise RuntimeError(f"no {n}")
 
-    broker.enqueue_many([work.message(n) for n in range(2_000)])
+    broker.enqueue_many([work.message(n) for n in range(500)])
     with working():
-        wait_until(lambda: backend.ready(FAILED_QUEUE) == 2_030, "all have failed")
-        wait_until(lambda: following.count() == 2_030, "all are seen", timeout=5)
+        wait_until(lambda: backend.ready(FAILED_QUEUE) == 530, "all have failed")
+        wait_until(lambda: following.count() == 530, "all are seen", timeout=5)
     assert following.walks <= 1
 
 

@@ -152,6 +152,9 @@ class RabbitmqWalk(Walk):
             for each in decided:
                 channel, tag = each.stored.receipt
                 channel.basic_ack(tag)
+            for channel in {each.stored.receipt[0] for each in decided}:
+                # What only a socket's buffer has is lost when this process is killed, and the next window adds to it.
+                channel.queue_declare(self._queue, passive=True)
         except AMQPError as error:
             raise self._broker.nodes.unavailable(error) from None
         if self._queue == FAILED_QUEUE:

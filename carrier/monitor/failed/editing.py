@@ -85,9 +85,14 @@ def send(broker: Broker, failed: FailedMessage, out: Outgoing, *, by: str) -> Me
     counted = Counted()
     counted.add(failed)
 
+    told = [
+        failed.event(EDITED, by=by, successor=out.id),
+        Event(EDITED, out.id, out.type, out.queue, attempt=1, detail={"by": by, "original": failed.id}),
+    ]
+
     def tell() -> None:
-        broker.tell(failed.event(EDITED, by=by, successor=out.id))
-        broker.tell(Event(EDITED, out.id, out.type, out.queue, attempt=1, detail={"by": by, "original": failed.id}))
+        for event in told:
+            broker.tell(event)
 
     return mend(broker, counted, lambda walking, each: walking.send(each.stored, out, tell))
 

@@ -140,19 +140,21 @@ class Index:
             self._writer.execute("DELETE FROM failed")
         else:
             self._walk(feed)
-        counted, differing = time.monotonic(), 0
+        counted, differing, heard = time.monotonic(), 0, 0
         while not self._closing.is_set():
             news = feed.news(_WAIT)
             self._apply(news)
+            heard += len(news)
             if not news:
                 self.is_whole, self.trouble = True, None
             if time.monotonic() - counted < _COUNTING or feed.tells_all:
                 continue
             counted = time.monotonic()
             number = feed.count()
-            self._apply(feed.news(0))
             if number is not None:
-                differing = 0 if number == self.count() else differing + 1
+                # While much comes and goes the two are never counted at the same moment.
+                differing = 0 if abs(number - self.count()) <= heard else differing + 1
+            heard = 0
             if differing >= _DIFFERING:
                 self._walk(feed)
                 differing = 0

@@ -44,7 +44,8 @@ def retry(broker: Broker, chosen: Chosen | None = None, *, by: str = "", progres
     """
 
     def what(walking: Walk, failed: FailedMessage) -> None:
-        walking.send(failed.stored, failed.again(), lambda: broker.tell(failed.event(SENT_BACK, by=by)))
+        event = failed.event(SENT_BACK, by=by)  # before it is so: a worker may be done with it before this is told
+        walking.send(failed.stored, failed.again(), lambda: broker.tell(event))
 
     return mend(broker, chosen, what, progress)
 
