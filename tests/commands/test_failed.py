@@ -133,7 +133,7 @@ def test_a_group_is_mended_without_a_question(run: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "0 of 0 thrown away.\n")
     done = run("carrier", "failed", "retry", "--group", group["fingerprint"])
     assert (done.returncode, done.stdout) == (0, "3 of 3 sent back.\n")
-    assert done.stderr == "Send back: 3 failed messages.\n"
+    assert done.stderr == "Send back failed messages (3).\n"
     assert listed(run) == []
 
 

@@ -77,7 +77,7 @@ def _mend(
     if not yes and counted.number and (everything or (asks and not ids)):
         click.confirm(f"{verb} {what} ({counted.number:,})?", abort=True, err=True)
     elif not ids and not as_json:
-        click.echo(f"{verb}: {counted.number:,} {what}.", err=True)
+        click.echo(f"{verb} {what} ({counted.number:,}).", err=True)
     act(broker, counted, mend, verb, past, as_json)
     if (missing := len(set(ids)) - counted.number) > 0:
         raise click.ClickException(f"ids that are not in failed_queue: {missing}")
