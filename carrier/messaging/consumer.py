@@ -39,12 +39,7 @@ class Consumer(dramatiq.Consumer):
     """The base of both brokers' consumers.
 
     ``done``, ``replace`` and ``back`` are called by any thread; iterating belongs to one.
-
-    Attributes:
-        replaces_at_once: whether :meth:`replace` has stored the messages when it returns.
     """
-
-    replaces_at_once: bool
 
     def __init__(self, broker: Broker, queue_name: str) -> None:
         self.broker = broker
@@ -58,8 +53,12 @@ class Consumer(dramatiq.Consumer):
         """Acknowledge: the message is gone."""
 
     @abstractmethod
-    def replace(self, receipt: Any, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
+    def replace(self, receipt: Any, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> bool:
         """Store all of ``messages``, then acknowledge, then call ``then``.
+
+        Returns:
+            Whether they are stored by now. Otherwise they are later, in one step with the acknowledgement, or the
+            original is handed out again.
 
         Raises:
             BrokerConnectionError: they could not be stored; the original is untouched, and Dramatiq calls again.
@@ -107,13 +106,14 @@ class Consumer(dramatiq.Consumer):
         """Note in this process's lease that its handler begins."""
         return None if self._lease is None else self._lease.begin(self.key(delivery.envelope, delivery.receipt))
 
-    def _ended(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Note in the lease how it ended: the broker may never hear of it, and hand the message out again."""
+    def _ended(self, delivery: Delivery, outcome: Outcome, *, stored: bool) -> None:
+        """Note in the lease how it ended: the broker may never hear of it, and hand the message out again. With what
+        takes its place stored, that would be one too many."""
         run = delivery.run
         if run is None or run.slot is None or self._lease is None:
             return
         state = State.FREE
-        if isinstance(outcome, Done) and (self.replaces_at_once or not delivery.then):
+        if stored and isinstance(outcome, Done | Again | Failed):
             state = State.DONE
         elif isinstance(outcome, Again | Failed) and self.is_lost():
             logger.warning("%s failed, and its connection was lost: it counts as an attempt", delivery)
@@ -169,29 +169,29 @@ class Consumer(dramatiq.Consumer):
             return  # it could not be interrupted, and went back
         outcome = delivery.decide()
         try:
-            self._carry_out(delivery, outcome)
+            stored = self._carry_out(delivery, outcome)
         except BaseException:
             if run is not None:
                 handling[run.thread] = delivery  # Dramatiq calls again
             raise
-        self._ended(delivery, outcome)
+        self._ended(delivery, outcome, stored=stored)
         if isinstance(outcome, Done):
             self.broker.tell_of_end(delivery)
 
-    def _carry_out(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _carry_out(self, delivery: Delivery, outcome: Outcome) -> bool:
+        """Returns whether all that follows is stored by now."""
         receipt, envelope, then = delivery.receipt, delivery.envelope, delivery.then
         follow = [each.outgoing for each in then]
         match outcome:
+            case Done() if then and self.is_lost():
+                # Its redelivery is not handled again, as the lease tells: what follows must go now.
+                self.broker.store(follow)
+                self.done(receipt)
+                self.broker.enqueued(then)
+            case Done() if then:
+                return self.replace(receipt, follow, lambda: self.broker.enqueued(then))
             case Done():
-                if then and self.is_lost():
-                    # Its redelivery is not handled again, as the lease tells: what follows must go now.
-                    self.broker.store(follow)
-                    self.done(receipt)
-                    self.broker.enqueued(then)
-                elif then:
-                    self.replace(receipt, follow, lambda: self.broker.enqueued(then))
-                else:
-                    self.done(receipt)
+                self.done(receipt)
             case Again(delay, record):
                 again = _again(delivery, _next_attempt(envelope, delay, record), delay)
 
@@ -199,7 +199,7 @@ class Consumer(dramatiq.Consumer):
                     self.broker.enqueued([again, *then])
                     self.broker.tell_of_retry(envelope, self.queue_name, delay, record)
 
-                self.replace(receipt, [again.outgoing, *follow], stored)
+                return self.replace(receipt, [again.outgoing, *follow], stored)
             case Failed(failure):
                 failed, error = outgoing(_failed(envelope, failure), FAILED_QUEUE), delivery._exception
                 self.broker.note_failure(self.queue_name, error)
@@ -208,11 +208,12 @@ class Consumer(dramatiq.Consumer):
                     self.broker.enqueued(then)
                     self.broker.announce(envelope, failure, error)
 
-                self.replace(receipt, [failed, *follow], dealt_with)
+                return self.replace(receipt, [failed, *follow], dealt_with)
             case Later(delay):
-                self.replace(receipt, [outgoing(_put_off(envelope, delay), self.queue_name, delay)])
+                return self.replace(receipt, [outgoing(_put_off(envelope, delay), self.queue_name, delay)])
             case Back():
                 self.back(receipt)
+        return True
 
     # The edge
 

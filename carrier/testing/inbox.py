@@ -198,8 +198,6 @@ def _sent(envelope: Envelope, queue: str) -> Sent:
 class _InboxConsumer(Consumer):
     """Settles into the inbox; the receipt of a message is what was sent."""
 
-    replaces_at_once = True
-
     def __init__(
         self, broker: Broker, queue_name: str, keep: Callable[[Outgoing], None], new: Callable[[Outgoing], None]
     ) -> None:
@@ -224,7 +222,7 @@ class _InboxConsumer(Consumer):
     def back(self, receipt: Outgoing) -> None:
         self._keep(receipt)
 
-    def replace(self, receipt: Outgoing, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
+    def replace(self, receipt: Outgoing, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> bool:
         for each in messages:
             if each.id in (receipt.id, ""):  # its next attempt, or what is left of it; no id: bytes for failed_queue
                 self._keep(each)
@@ -232,8 +230,12 @@ class _InboxConsumer(Consumer):
                 self._new(each)
         if then is not None:
             then()
+        return True
 
-    replace_later = replace
+    def replace_later(
+        self, receipt: Outgoing, messages: Sequence[Outgoing], then: Callable[[], None] | None = None
+    ) -> None:
+        self.replace(receipt, messages, then)
 
     def past(self, envelope: Envelope, receipt: Outgoing) -> None:
         return None

@@ -6,14 +6,18 @@ import json
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from carrier.messaging.embedded.broker import EmbeddedBroker
 from carrier.messaging.envelope import from_fields
-from carrier.messaging.errors import EnvelopeError
+from carrier.messaging.errors import EnvelopeError, PermanentError
+from carrier.messaging.failure import failure_of
+from carrier.messaging.outgoing import outgoing
 from tests.contract.backend import Backend, Embedded, Rabbitmq
 from tests.programs import Run, Start
 from tests.servers.rabbitmq import RabbitmqServer
@@ -27,28 +31,45 @@ ESCAPE = "\x1b]0;owned\x07\x9b31m"
 ON_BOTH = pytest.mark.parametrize("failures", ["embedded", "rabbitmq"], indirect=True)
 
 
+LINES = [
+    {"id": f"id-2{ESCAPE}" if n == 2 else f"id-{n}", "type": "backup", "payload": {"database": "shop"}}
+    | {"max_attempts": 1, "delay": 0, "priority": 0, "created_at": "2026-11-23T10:00:00Z"}
+    for n in range(3)
+]
+
+
 @pytest.fixture
 def failures(
     request: pytest.FixtureRequest, run: Run, start: Start, environment: dict[str, str], tmp_path: Path
 ) -> Any:
     """Three backups of a database that nobody has configured have failed; the worker has ended."""
+    if not hasattr(request, "param"):
+        lying(tmp_path / "var")
+        return
     backend: Backend = Embedded(tmp_path / "var")
-    if getattr(request, "param", "embedded") == "rabbitmq":
+    if request.param == "rabbitmq":
         node: RabbitmqServer = request.getfixturevalue("rabbitmq_node")
         backend = Rabbitmq(node, tmp_path / "var")
         request.addfinalizer(lambda url=backend.url: node.delete_vhost(url))  # noqa: PT021  (for one of two params)
     environment.update(backend.environment)
-    lines = [
-        {"id": f"id-2{ESCAPE}" if n == 2 else f"id-{n}", "type": "backup", "payload": {"database": "shop"}}
-        | {"max_attempts": 1, "delay": 0, "priority": 0, "created_at": "2026-11-23T10:00:00Z"}
-        for n in range(3)
-    ]
-    done = run("carrier", "send", "--envelope", "-", stdin="\n".join(map(json.dumps, lines)))
+    done = run("carrier", "send", "--envelope", "-", stdin="\n".join(map(json.dumps, LINES)))
     assert done.returncode == 0, done.stderr
     worker = start("carrier", "worker")
     wait_until(lambda: backend.ready("backup_queue") == 0 and backend.ready("failed_queue") == 3, "all have failed")
     worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0, worker.output()
+
+
+def lying(home: Path) -> None:
+    """The same failures, for tests that are about what commands say."""
+    broker = EmbeddedBroker(home)
+    for line in LINES:
+        envelope = from_fields(line)
+        error = PermanentError("unknown database 'shop': add [databases.shop]")
+        failure = failure_of(envelope, error, reason="permanent error", queue="backup_queue")
+        failed = replace(envelope, meta={"attempt": 1, "failure": failure.fields()})
+        broker.store([outgoing(failed, "failed_queue")])
+    broker.close()
 
 
 def listed(run: Run) -> list[dict[str, Any]]:
@@ -73,6 +94,7 @@ def test_a_failure_is_seen_mended_and_sent_back(run: Run, start: Start, tmp_path
         assert text in shown.stdout
     (details,) = json.loads(run("carrier", "failed", "show", "id-0", "--json").stdout)
     assert details["envelope"]["payload"] == {"database": "shop"}
+    assert details["failure"]["place"] == "actors.backup.handler._source"
 
     with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
         database.execute("CREATE TABLE t (x)")
@@ -123,7 +145,7 @@ def test_what_is_asked_for_is_done_and_what_is_not_there_is_named(run: Run) -> N
 def test_a_group_is_mended_without_a_question(run: Run, tmp_path: Path) -> None:
     (group,) = json.loads(run("carrier", "failed", "groups", "--json").stdout)
     assert set(group) == {"fingerprint", "type", "error", "message", "place", "count", "first_at", "last_at"}
-    assert (group["type"], group["count"], group["place"]) == ("backup", 3, "actors.backup.handler._source")
+    assert (group["type"], group["count"], group["message"]) == ("backup", 3, listed(run)[0]["message"])
     for_people = run("carrier", "failed", "groups").stdout
     assert for_people.splitlines()[1].startswith(f"{group['fingerprint']}      3  backup  ")
     assert for_people.endswith(f"carrier failed list|retry|discard --group {group['fingerprint']}\n")

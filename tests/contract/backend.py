@@ -130,9 +130,13 @@ class Rabbitmq(Backend):
         """A connection of the test's own."""
         return pika.BlockingConnection(pika.URLParameters(self.url))
 
+    def connections(self) -> list[dict[str, Any]]:
+        """The connections to the virtual host that the management API knows of, which is late."""
+        return list(self.node.api(f"/vhosts/{self.vhost}/connections"))
+
     def close_connections(self) -> None:
         """Close every connection to the virtual host, as an operator can."""
-        for connection in self.node.api(f"/vhosts/{self.vhost}/connections"):
+        for connection in self.connections():
             self.node.api(f"/connections/{connection['name'].replace(' ', '%20').replace('>', '%3E')}", "DELETE")
 
     def refuse(self, pattern: str) -> None:

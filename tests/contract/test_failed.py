@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,37 +300,49 @@ def test_one_walker_waits_for_the_other(rabbitmq: Rabbitmq) -> None:
     broker.close()
 
 
-#: What is killed in its second window, and how many are in work_queue then.
-KILLED = [
-    (["retry", "--all", "--yes"], {"embedded": 500, "rabbitmq": 1_000}),
-    (["discard", "--all", "--yes"], {"embedded": 0, "rabbitmq": 0}),
-    (["archive", "old.zst"], {"embedded": 0, "rabbitmq": 0}),
-]
+def kill_in_the_second_window(start: Start, backend: Backend, words: list[str], environment: dict[str, str]) -> None:
+    """Kill ``carrier failed …`` there, and see that what it had not done is back."""
+    killed = start("python", "-m", "tests.contract.stopped", "SIGKILL", "2", "failed", *words, **environment)
+    assert killed.wait() == -signal.SIGKILL, killed.output()
+    wait_until(lambda: backend.ready(FAILED_QUEUE) == 2 * WINDOW, "what was not done is back")
 
 
-def test_killed_in_the_middle_none_is_lost_and_the_same_command_goes_on(
-    backend: Backend, start: Start, tmp_path: Path
-) -> None:
+@pytest.fixture
+def many(backend: Backend) -> Iterator[set[bytes]]:
+    """Three windows of failed messages, and an empty ``work_queue``."""
     broker = backend.broker()
     broker.declare_queue("work_queue")
-    sent = {f"junk {n}".encode() for n in range(3 * WINDOW)}
-    environment = {**backend.environment, "CARRIER_ACTORS": "tests.contract.application"}
-    for words, gone in KILLED:
-        broker.store([replace(junk(0), queue="work_queue")])
-        broker.drop({"work_queue"})
-        broker.store([junk(n) for n in range(3 * WINDOW)])
-        killed = start("python", "-m", "tests.contract.stopped", "SIGKILL", "2", "failed", *words, **environment)
-        assert killed.wait() == -signal.SIGKILL, killed.output()
-        wait_until(lambda: backend.ready(FAILED_QUEUE) == 2 * WINDOW, f"{words}: what was not done is back")
-        assert backend.ready("work_queue") == gone[backend.name]
-        if "retry" in words:
-            assert {*backend.bodies(FAILED_QUEUE), *backend.bodies("work_queue")} == sent
-        again = start("carrier", "failed", *words, **environment)
-        assert again.wait() == 0, again.output()
-        assert backend.ready(FAILED_QUEUE) == 0
-        if "retry" in words:
-            assert set(backend.bodies("work_queue")) == sent
-    assert archive.contents(broker, tmp_path / "old.zst").number == len(sent)
+    broker.store([replace(junk(0), queue="work_queue")])
+    broker.drop({"work_queue"})
+    broker.store([junk(n) for n in range(3 * WINDOW)])
+    backend.environment["CARRIER_ACTORS"] = "tests.contract.application"
+    yield {f"junk {n}".encode() for n in range(3 * WINDOW)}
+    broker.close()
+
+
+def test_a_retry_that_is_killed_loses_nothing_and_goes_on(backend: Backend, start: Start, many: set[bytes]) -> None:
+    words, environment = ["retry", "--all", "--yes"], backend.environment
+    kill_in_the_second_window(start, backend, words, environment)
+    doubled = 0 if backend.name == "embedded" else WINDOW
+    assert backend.ready("work_queue") == WINDOW + doubled
+    assert {*backend.bodies(FAILED_QUEUE), *backend.bodies("work_queue")} == many
+    again = start("carrier", "failed", *words, **environment)
+    assert again.wait() == 0, again.output()
+    assert set(backend.bodies("work_queue")) == many
+    assert backend.ready(FAILED_QUEUE) == 0
+
+
+def test_an_archive_that_is_killed_loses_nothing_and_goes_on(
+    backend: Backend, start: Start, many: set[bytes], tmp_path: Path
+) -> None:
+    words, environment = ["archive", "old.zst"], backend.environment
+    kill_in_the_second_window(start, backend, words, environment)
+    again = start("carrier", "failed", *words, **environment)
+    assert again.wait() == 0, again.output()
+    assert backend.ready(FAILED_QUEUE) == 0
+    broker = backend.broker()
+    assert archive.restore(broker, tmp_path / "old.zst") == (len(many), len(many))
+    assert set(backend.bodies(FAILED_QUEUE)) == many
     broker.close()
 
 

@@ -95,7 +95,7 @@ def test_closed_connections_are_made_again(rabbitmq: Rabbitmq) -> None:
     broker.store([lying(0)])
     with closing(Index(broker)) as following:
         wait_until(lambda: following.count() == 1, "what was there is seen")
-        wait_until(lambda: bool(rabbitmq.node.api(f"/vhosts/{rabbitmq.vhost}/connections")), "the server lists them")
+        wait_until(lambda: "carrier feed" in str(rabbitmq.connections()), "the server lists them")
         rabbitmq.close_connections()
         broker.store([lying(1)])
         wait_until(lambda: following.count() == 2 and following.trouble is None, "all is seen")

@@ -143,7 +143,7 @@ def test_an_idle_connection_that_was_closed_is_replaced(
     collect.send(1)
     with working():
         wait_until(lambda: collected == [1], "it is handled")
-        wait_until(lambda: backend.node.api(f"/vhosts/{backend.vhost}/connections"), "the connections are known")
+        wait_until(lambda: "worker work_queue" in str(backend.connections()), "the connections are known")
         backend.close_connections()
         collect.send(2)
         wait_until(lambda: 2 in collected, "the worker is back", timeout=60)
@@ -168,10 +168,14 @@ def test_a_handler_that_outlives_its_connection_is_not_begun_again(
         hold.send(n)
     with working(threads=1):
         wait_until(lambda: began == [0], "the first is being handled")
-        wait_until(lambda: backend.node.api(f"/vhosts/{backend.vhost}/connections"), "the connections are known")
+        wait_until(lambda: "worker work_queue" in str(backend.connections()), "the connections are known")
+        (old,) = rabbit.consumers
         backend.close_connections()
         # Its thread makes a new consumer, and RabbitMQ hands out all three again, to the same tags.
-        wait_until(lambda: backend.unacked("work_queue") == 2, "the new consumer holds as many as it may", timeout=60)
+        wait_until(
+            lambda: any(each is not old and each.busy == 2 for each in list(rabbit.consumers)),
+            "the new consumer holds as many as it may",
+        )
         release.set()
         rabbit.join("work_queue", timeout=60_000)
     assert sorted(began) == ([0, 0, 1, 2] if fails else [0, 1, 2]), "each attempt was begun once"

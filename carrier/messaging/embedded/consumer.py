@@ -35,7 +35,6 @@ class EmbeddedConsumer(Consumer):
     """Iterates over deliveries of one queue; the receipt of a delivery is its row and the lease that it is under."""
 
     broker: EmbeddedBroker
-    replaces_at_once = False
 
     def __init__(self, broker: EmbeddedBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name)
@@ -178,10 +177,14 @@ class EmbeddedConsumer(Consumer):
 
     def replace(
         self, receipt: tuple[int, int], messages: Sequence[Outgoing], then: Callable[[], None] | None = None
-    ) -> None:
+    ) -> bool:
         self._ledger.settle(Settled(*receipt, messages=messages, then=then))
+        return False
 
-    replace_later = replace
+    def replace_later(
+        self, receipt: tuple[int, int], messages: Sequence[Outgoing], then: Callable[[], None] | None = None
+    ) -> None:
+        self.replace(receipt, messages, then)
 
     def stop(self) -> None:
         self._stopped = True

@@ -55,7 +55,6 @@ class RabbitmqConsumer(Consumer):
     """Iterates over deliveries of one queue."""
 
     broker: RabbitmqBroker
-    replaces_at_once = True
 
     def __init__(self, broker: RabbitmqBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name)
@@ -190,16 +189,17 @@ class RabbitmqConsumer(Consumer):
     def back(self, receipt: Receipt) -> None:
         self._settle_later(receipt, done=False)
 
-    def replace(self, receipt: Receipt, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
+    def replace(self, receipt: Receipt, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> bool:
         if self.is_lost():
             # RabbitMQ hands the original out again: a copy beside it would make two of it.
             logger.info("a message of %s outlived its connection; it is handed out again", self.queue_name)
             self._settle_later(receipt, done=False)
-            return
+            return False
         self.broker.store(messages)
         self._settle_later(receipt, done=True)
         if then is not None:
             then()
+        return True
 
     def replace_later(
         self, receipt: Receipt, messages: Sequence[Outgoing], then: Callable[[], None] | None = None
