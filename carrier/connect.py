@@ -30,10 +30,9 @@ def connect(url: str | None = None, *, middleware: list[Middleware] | None = Non
 
         # Before the broker: where the application has Sentry's own Dramatiq integration, it patches what is made after.
         sentry.start(dsn.get_secret_value())
-        broker = _broker(url, middleware)
+    broker = _broker(url, middleware)
+    if dsn is not None:
         sentry.watch(broker)
-    else:
-        broker = _broker(url, middleware)
     if settings.history:
         history.watch(broker, settings.history)
     return broker

@@ -313,11 +313,7 @@ class Broker(Joining):
 
     def announce(self, envelope: Envelope | None, failure: Failure, error: BaseException | None) -> None:
         """Tell the listeners of a message that now lies safely in failed_queue; their errors harm nothing."""
-        for listener in self.failure_listeners:
-            try:
-                listener(envelope, failure, error)
-            except Exception:
-                logger.exception("a failure listener failed")
+        _call(self.failure_listeners, envelope, failure, error)
         if envelope is not None and self.event_listeners:
             worker = failure.attempts[-1]["worker"] if failure.attempts else None
             detail = {"reason": failure.reason, "error": failure.error, "message": failure.message}
@@ -338,11 +334,15 @@ class Broker(Joining):
 
     def tell(self, event: Event) -> None:
         """Tell the listeners; their errors harm nothing."""
-        for listener in self.event_listeners:
-            try:
-                listener(event)
-            except Exception:
-                logger.exception("an event listener failed")
+        _call(self.event_listeners, event)
+
+
+def _call(listeners: Sequence[Callable[..., None]], *news: Any) -> None:
+    for listener in listeners:
+        try:
+            listener(*news)
+        except Exception:
+            logger.exception("a listener failed")
 
 
 def _goes_back(signal: str, args: tuple[Any, ...]) -> bool:

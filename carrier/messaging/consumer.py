@@ -64,9 +64,12 @@ class Consumer(dramatiq.Consumer):
             BrokerConnectionError: they could not be stored; the original is untouched, and Dramatiq calls again.
         """
 
-    @abstractmethod
     def replace_later(self, receipt: Any, messages: Sequence[Outgoing], then: Callable[[], None] | None = None) -> None:
-        """As :meth:`replace`, without waiting for it; when they cannot be stored the message goes back."""
+        """As :meth:`replace`, without waiting for it; when they cannot be stored the message goes back.
+
+        To be overridden where :meth:`replace` waits.
+        """
+        self.replace(receipt, messages, then)
 
     @abstractmethod
     def back(self, receipt: Any) -> None:

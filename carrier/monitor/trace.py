@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from typing import Any
 
@@ -36,7 +36,7 @@ class Life:
 
     def fields(self) -> dict[str, Any]:
         """The life as JSON has it."""
-        return {"id": self.id, "type": self.type, "queue": self.queue, "state": self.state, "events": self.events}
+        return asdict(self)
 
 
 def trace(broker: Broker, id_: str) -> Life | None:
@@ -84,8 +84,7 @@ def _add_what_it_says(life: Life, failed: FailedMessage) -> None:
     known = {event["at"] for event in life.events}
     if failed.envelope is not None and not any(event["what"] == _SENT for event in life.events):
         life.events.append({"at": failed.envelope.created_at, "what": _SENT})
-    attempts = failed.failure.get("attempts")
-    said = [_said(each, RETRYING) for each in attempts if isinstance(each, dict)] if isinstance(attempts, list) else []
+    said = [_said(each, RETRYING) for each in failed.records]
     last = {"at": failed.failed_at, "error": failed.error, "message": failed.message}
     if said and said[-1]["at"] == failed.failed_at:
         last = {**said.pop(), **last}

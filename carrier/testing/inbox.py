@@ -232,11 +232,6 @@ class _InboxConsumer(Consumer):
             then()
         return True
 
-    def replace_later(
-        self, receipt: Outgoing, messages: Sequence[Outgoing], then: Callable[[], None] | None = None
-    ) -> None:
-        self.replace(receipt, messages, then)
-
     def past(self, envelope: Envelope, receipt: Outgoing) -> None:
         return None
 

@@ -52,7 +52,7 @@ def _again(broker: Broker, wanted: Filter, file: Path) -> Counted:
     """Of what stands in a file already, the messages that are still in failed_queue."""
     from carrier.monitor.failed import Counted, archive, look
 
-    there, held = archive.contents(broker, file), Counted()
+    there, held = archive.contents(file), Counted()
 
     def add(failed: FailedMessage) -> None:
         if there.takes(failed):

@@ -150,9 +150,7 @@ def _show(details: dict[str, Any]) -> None:
         ("group", details["fingerprint"]),
     ):
         click.echo(f"{name:<10} {plain(str(value))}")
-    attempts = failure.get("attempts")
-    attempts = [each for each in attempts if isinstance(each, dict)] if isinstance(attempts, list) else []
-    for each in attempts:
+    for each in failure.get("attempts", []):
         shown = {name: plain(str(each.get(name, "?"))) for name in ("attempt", "at", "worker", "error", "message")}
         click.echo("attempt {attempt:<3} {at} on {worker}: {error}: {message}".format_map(shown))
     if failure.get("traceback"):

@@ -91,7 +91,7 @@ def act(broker: Broker, counted: Counted, mend: Callable[..., Mended], verb: str
         click.Abort: Ctrl-C has ended it.
     """
     with progress(verb) as show:
-        mended = mend(broker, counted, by=person(), progress=show) if counted.number else mend_nothing()
+        mended = mend(broker, counted, by=person(), progress=show)
     broker.close()
     skipped = counted.number - mended.done
     if as_json:
@@ -111,10 +111,3 @@ def act(broker: Broker, counted: Counted, mend: Callable[..., Mended], verb: str
         click.echo(f"carrier: {gone:,} were gone: somebody else was faster", err=True)
     if mended.done < mended.counted:
         raise click.ClickException(f"still in failed_queue: {mended.counted - mended.done:,}")
-
-
-def mend_nothing() -> Mended:
-    """What became of nothing."""
-    from carrier.monitor.failed import Mended
-
-    return Mended()

@@ -181,11 +181,6 @@ class EmbeddedConsumer(Consumer):
         self._ledger.settle(Settled(*receipt, messages=messages, then=then))
         return False
 
-    def replace_later(
-        self, receipt: tuple[int, int], messages: Sequence[Outgoing], then: Callable[[], None] | None = None
-    ) -> None:
-        self.replace(receipt, messages, then)
-
     def stop(self) -> None:
         self._stopped = True
         self._ledger.news.set()

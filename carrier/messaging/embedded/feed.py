@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from carrier.messaging.embedded import schema
+from carrier.messaging.envelope import LARGEST
 from carrier.messaging.errors import BrokerUnavailable
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.feed import Feed, News
@@ -47,7 +48,7 @@ class EmbeddedFeed(Feed):
             time.sleep(min(_EVERY, left))  # a file tells nobody of its rows
 
     def _look(self) -> list[News]:
-        rows = self._reader.execute(schema.NEWER, (FAILED_QUEUE, self._last, _MOST)).fetchall()
+        rows = self._reader.execute(schema.LOOK, (FAILED_QUEUE, self._last, LARGEST, _MOST)).fetchall()
         found = []
         for seq, body, failure in rows:
             self._known.add(seq)

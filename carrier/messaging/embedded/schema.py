@@ -69,9 +69,6 @@ LOOK = """
 SELECT seq, body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 0 AND seq > ? AND seq <= ?
 ORDER BY seq LIMIT ?
 """
-NEWER = """
-SELECT seq, body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 0 AND seq > ? ORDER BY seq LIMIT ?
-"""
 NUMBERS = "SELECT seq FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
 REMOVE = "DELETE FROM messages WHERE seq = ? AND queue = ? AND owner = 0"
 

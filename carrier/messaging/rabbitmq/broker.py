@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import random
-import secrets
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-import pika
 from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 from pika.adapters.blocking_connection import BlockingChannel
@@ -23,9 +20,8 @@ from pika.exceptions import AMQPError
 
 from carrier.messaging.broker import GRACE, Broker
 from carrier.messaging.declared import CarriedOver, Declared
-from carrier.messaging.envelope import decode
 from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
-from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
+from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.figures import Figures
 from carrier.messaging.lease import Lease, sweep
 from carrier.messaging.outgoing import Outgoing
@@ -36,7 +32,8 @@ from carrier.messaging.rabbitmq.feed import RabbitmqFeed
 from carrier.messaging.rabbitmq.figures import figures
 from carrier.messaging.rabbitmq.management import Management
 from carrier.messaging.rabbitmq.outage import Outage
-from carrier.messaging.rabbitmq.publisher import UNCONFIRMED, Publication, Publisher
+from carrier.messaging.rabbitmq.publication import UNCONFIRMED, publication
+from carrier.messaging.rabbitmq.publisher import Publisher
 from carrier.messaging.rabbitmq.revival import revive
 from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
@@ -214,7 +211,8 @@ class RabbitmqBroker(Broker):
                 publisher.publish(waiting, until)
                 waiting = [each for each in waiting if each.error is not None]
                 if not waiting:
-                    events.added(self, messages)
+                    if FAILED_QUEUE in queues:
+                        events.added(self, messages)
                     return
                 if waiting[0].error != UNCONFIRMED or publisher.trouble:  # or an earlier try has said more
                     why = f"{waiting[0].error}{f' ({publisher.trouble})' if publisher.trouble else ''}"
@@ -353,36 +351,6 @@ def _goes_on(seconds: float) -> bool:
             return True
         time.sleep(min(left, 0.1))  # Dramatiq sets a flag, and tells nobody
     return False
-
-
-def publication(out: Outgoing) -> Publication:
-    """``out`` as it is published. Headers are all our own: RabbitMQ 3 drops what has been in a level before."""
-    exchange, key, body = "", out.queue, out.body
-    if out.delay:
-        if out.delay > topology.LONGEST_PASS:
-            body = _with_remaining(out)
-        exchange, key = topology.route(out.queue, min(out.delay, topology.LONGEST_PASS))
-    properties = pika.BasicProperties(
-        content_type="application/json",
-        delivery_mode=2,
-        # A quorum queue takes a message without a priority for 4.
-        priority=out.priority,
-        message_id=out.id or None,
-        # Two sends of one message differ in it, two deliveries of one send do not.
-        correlation_id=secrets.token_hex(8),
-        type=out.type or None,
-        timestamp=int(time.time()),
-        app_id="carrier",
-        headers={FAILURE_HEADER: out.failure} if out.failure else None,
-    )
-    return Publication(exchange, key, body, properties)
-
-
-def _with_remaining(out: Outgoing) -> bytes:
-    """A delay longer than one pass: how much is left after it stands in the message, and the worker sends it on."""
-    envelope = decode(out.body)
-    meta = {**envelope.meta, "remaining": out.delay - topology.LONGEST_PASS}
-    return replace(envelope, meta=meta).encode()
 
 
 _brokers: weakref.WeakSet[RabbitmqBroker] = weakref.WeakSet()

@@ -15,7 +15,7 @@ import pika
 
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.outgoing import Outgoing
-from carrier.messaging.rabbitmq.publisher import Publication
+from carrier.messaging.rabbitmq.publication import Publication
 from carrier.messaging.rabbitmq.topology import ADDED, EVENTS, REMOVED
 
 if TYPE_CHECKING:

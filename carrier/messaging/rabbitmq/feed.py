@@ -8,13 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.exceptions import AMQPError
 
-from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
+from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.feed import Feed, News
-from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED
 from carrier.messaging.rabbitmq.topology import ADDED, EVENTS, REMOVED, find_queue
-from carrier.messaging.rabbitmq.walk import LOCK
+from carrier.messaging.rabbitmq.walk import LOCK, lock, stored_of
 from carrier.messaging.walk import Stored
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ class RabbitmqFeed(Feed):
             identities = (body[start : start + _IDENTITY] for start in range(0, len(body), _IDENTITY))
             self._received.extend(News(identity) for identity in identities)
             return
-        failure = (properties.headers or {}).get(FAILURE_HEADER)
-        stored = Stored(body, failure if isinstance(failure, str) else None, None)
+        stored = stored_of(body, properties, None)
         self._received.append(News(stored.identity, stored))
 
     def news(self, timeout: float) -> list[News]:
@@ -79,14 +77,10 @@ class RabbitmqFeed(Feed):
     def count(self) -> int | None:
         """See :meth:`Feed.count`. Who goes through the queue holds its messages, and they are not counted then."""
         try:
-            channel = self._connection.channel()
-            self._bind(channel)  # somebody may have deleted the exchange
-            try:
-                channel.queue_declare(LOCK, exclusive=True)
-            except ChannelClosedByBroker as error:
-                if error.reply_code != RESOURCE_LOCKED:
-                    raise
+            channel = lock(self._connection)
+            if channel is None:
                 return None
+            self._bind(channel)  # somebody may have deleted the exchange
             found = find_queue(self._connection, FAILED_QUEUE)
             channel.queue_delete(LOCK)
             channel.close()

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pika
@@ -20,30 +19,16 @@ from pika.exceptions import ChannelClosed, ChannelClosedByClient, UnsupportedAMQ
 
 from carrier.messaging.rabbitmq.connection import NOT_FOUND, Nodes, explain
 from carrier.messaging.rabbitmq.outage import Outage
+from carrier.messaging.rabbitmq.publication import UNCONFIRMED, Publication
 
 #: Seconds between two tries to connect: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 #: Seconds that closing waits for the server.
 _CLOSING = 2.0
-#: What there is to say of a message that nothing has been heard of.
-UNCONFIRMED = "it was not confirmed"
 #: Publications that nobody waits for.
 _MOST_TOLD = 10_000
 #: Messages that are written in one go, before the socket is read again.
 _BURST = 200
-
-
-@dataclass(slots=True, eq=False)
-class Publication:
-    """One message and what became of it: ``error`` is None once the broker has confirmed it."""
-
-    exchange: str
-    routing_key: str
-    body: bytes
-    properties: pika.BasicProperties
-    error: str | None = UNCONFIRMED
-    #: The broker had no queue or no exchange for it.
-    unroutable: bool = False
 
 
 class Batch:

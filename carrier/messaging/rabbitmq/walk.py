@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.spec import BasicProperties
 
 from carrier.messaging.errors import BrokerUnavailable
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.rabbitmq import events
-from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED
+from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED, Connection
 from carrier.messaging.rabbitmq.inspection import command, is_at_risk
 from carrier.messaging.rabbitmq.topology import declare_queue, find_queue
 from carrier.messaging.walk import Decision, Stored, Walk
@@ -38,6 +39,24 @@ _PREFETCH = 2_000
 _TURN, _LONG, _PAUSE = 600.0, 2.0, 0.1
 #: Seconds without a message after which the queue is asked whether it is empty: a quorum queue may take one to begin.
 _QUIET = 0.2
+
+
+def lock(connection: Connection) -> BlockingChannel | None:
+    """Be the one who goes through failed_queue, as long as the connection lives; None while somebody else is."""
+    channel = connection.channel()
+    try:
+        channel.queue_declare(LOCK, exclusive=True)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != RESOURCE_LOCKED:
+            raise
+        return None
+    return channel
+
+
+def stored_of(body: bytes, properties: BasicProperties, receipt: Any) -> Stored:
+    """A message as it came."""
+    failure = (properties.headers or {}).get(FAILURE_HEADER)
+    return Stored(body, failure if isinstance(failure, str) else None, receipt)
 
 
 class RabbitmqWalk(Walk):
@@ -75,24 +94,14 @@ class RabbitmqWalk(Walk):
 
     def _lock(self) -> None:
         began, said = time.monotonic(), False
-        while True:
-            channel = self._connection.channel()
-            try:
-                channel.queue_declare(LOCK, exclusive=True)
-            except ChannelClosedByBroker as error:
-                if error.reply_code != RESOURCE_LOCKED:
-                    raise
-                waited = time.monotonic() - began
-                if waited >= _LONG and not said:
-                    said = True
-                    logger.warning("somebody else is going through %s; waiting for the end of that", self._queue)
-                if waited >= _TURN:
-                    raise BrokerUnavailable(
-                        f"somebody else is going through {self._queue}; try again when that is over"
-                    ) from None
-                self._connection.sleep(_PAUSE)  # a lock's end is told to nobody
-            else:
-                return
+        while lock(self._connection) is None:
+            waited = time.monotonic() - began
+            if waited >= _LONG and not said:
+                said = True
+                logger.warning("somebody else is going through %s; waiting for the end of that", self._queue)
+            if waited >= _TURN:
+                raise BrokerUnavailable(f"somebody else is going through {self._queue}; try again when that is over")
+            self._connection.sleep(_PAUSE)  # a lock's end is told to nobody
 
     def _check(self) -> None:
         """A message that is looked at must not be lost by it."""
@@ -142,9 +151,7 @@ class RabbitmqWalk(Walk):
 
     def _on_message(self, channel: BlockingChannel, method: Any, properties: Any, body: bytes) -> None:
         self._room = max(0, self._room - 1)
-        failure = (properties.headers or {}).get(FAILURE_HEADER)
-        stored = Stored(body, failure if isinstance(failure, str) else None, (channel, method.delivery_tag))
-        self._received.append(stored)
+        self._received.append(stored_of(body, properties, (channel, method.delivery_tag)))
 
     def _carry_out(self, decided: Sequence[Decision]) -> Sequence[Decision]:
         self._broker.store([each.outgoing for each in decided if each.outgoing is not None])

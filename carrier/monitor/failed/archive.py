@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +29,7 @@ from carrier.messaging.event import RESTORED
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.walk import WINDOW, Stored
-from carrier.monitor.failed.looking import Progress, look, messages
+from carrier.monitor.failed.looking import Progress, look
 from carrier.monitor.failed.message import FailedMessage, read
 from carrier.monitor.failed.selection import Counted, Filter
 
@@ -84,7 +83,7 @@ def export(broker: Broker, wanted: Filter, file: BinaryIO, *, progress: Progress
     return look(broker, wanted, add, progress=progress)
 
 
-def contents(broker: Broker, path: Path) -> Counted:
+def contents(path: Path) -> Counted:
     """What is in an archive.
 
     Raises:
@@ -92,7 +91,7 @@ def contents(broker: Broker, path: Path) -> Counted:
     """
     counted = Counted()
     for stored in _messages(path):
-        counted.add(read(stored, broker))
+        counted.add(stored)
     return counted
 
 
@@ -106,19 +105,16 @@ def restore(broker: Broker, path: Path, *, by: str = "", progress: Progress | No
         ArchiveError: it is none, or not whole; nothing was put back.
         PublishError: the broker does not take them; doing it again goes on where this ended.
     """
-    total = contents(broker, path).number
-    there: Counter[bytes] = Counter()
-    restored = 0
+    total = sum(1 for _ in _messages(path))
+    there, restored = Counted(), 0
     with _locked(path):
         with broker.walk(FAILED_QUEUE) as walking:
-            there.update(failed.identity for failed in messages(broker, walking))
+            for stored in walking:
+                there.add(stored)
         waiting: list[FailedMessage] = []
         for number, stored in enumerate(_messages(path), 1):
-            failed = read(stored, broker)
-            if there[failed.identity] > 0:
-                there[failed.identity] -= 1
-            else:
-                waiting.append(failed)
+            if not there.takes(stored):
+                waiting.append(read(stored, broker))
             if len(waiting) == WINDOW or (waiting and number == total):
                 broker.store([_outgoing(each) for each in waiting])
                 for each in waiting:

@@ -79,6 +79,8 @@ def mend(
 ) -> Mended:
     """Do something with each of them; a ValueError keeps it where it is. Raises as :func:`retry`."""
     chosen, mended = chosen or Filter(), Mended()
+    if chosen.is_used_up:
+        return mended
     walking = broker.walk(FAILED_QUEUE)
     try:
         with walking:
@@ -90,6 +92,8 @@ def mend(
                     what(walking, failed)
                 except ValueError as error:
                     mended.kept[failed.id] = str(error)
+                if chosen.is_used_up:
+                    break
     except (CarrierError, KeyboardInterrupt) as stopped:
         mended.stopped = stopped
     mended.done = walking.done

@@ -52,6 +52,12 @@ class FailedMessage:
         return self.stored.identity
 
     @property
+    def records(self) -> list[dict[str, Any]]:
+        """Those of its attempts; what a stranger wrote in their place is left out."""
+        attempts = self.failure.get("attempts")
+        return [each for each in attempts if isinstance(each, dict)] if isinstance(attempts, list) else []
+
+    @property
     def place(self) -> str:
         """Where in the application's code it failed."""
         return _text(self.failure, "place")
@@ -73,7 +79,8 @@ class FailedMessage:
 
     def details(self) -> dict[str, Any]:
         """All of it, as JSON has it: the failure, and the message or the bytes that are none; secrets are masked."""
-        shown = {**self.summary(), "failure": masking().mask(self.failure, masking().mask_error)}
+        failure = {**self.failure, "attempts": self.records} if "attempts" in self.failure else self.failure
+        shown = {**self.summary(), "failure": masking().mask(failure, masking().mask_error)}
         if self.envelope is None:
             return {**shown, "body": masking().mask_text(self.stored.body.decode("utf-8", "backslashreplace"))}
         fields = json.loads(self.envelope.encode())

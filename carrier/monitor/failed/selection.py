@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from carrier.messaging.walk import Stored
 from carrier.monitor.failed.message import FailedMessage
 
 
 class Chosen(Protocol):
     """Something that chooses failed messages."""
 
-    def takes(self, failed: FailedMessage) -> bool:
+    def takes(self, failed: FailedMessage, /) -> bool:
         """Whether it is one of them."""
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether it takes no more, whatever comes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,11 @@ class Filter:
         )
 
     @property
+    def is_used_up(self) -> bool:
+        """See :attr:`Chosen.is_used_up`."""
+        return False
+
+    @property
     def is_everything(self) -> bool:
         """Whether there is no condition."""
         names = (self.ids, self.types, self.queues, self.errors, self.groups, self.text)
@@ -75,23 +85,36 @@ class Filter:
 
 @dataclass
 class Counted:
-    """Those messages that were there when they were counted, and no others; used up by taking them."""
+    """Those messages that were there when they were counted, and no others; used up by taking them.
+
+    Attributes:
+        number: how many were counted.
+        left: how many of them are not taken yet.
+    """
 
     number: int = 0
-    _left: Counter[bytes] = field(default_factory=Counter, repr=False)
+    left: int = 0
+    _copies: Counter[bytes] = field(default_factory=Counter, repr=False)
 
-    def add(self, failed: FailedMessage) -> None:
+    def add(self, message: FailedMessage | Stored) -> None:
         """Count one."""
         self.number += 1
-        self._left[failed.identity] += 1
+        self.left += 1
+        self._copies[message.identity] += 1
 
-    def takes(self, failed: FailedMessage) -> bool:
+    def takes(self, message: FailedMessage | Stored) -> bool:
         """Whether it is one of them; each is one only once."""
-        identity = failed.identity
-        if self._left[identity] <= 0:
+        identity = message.identity
+        if self._copies[identity] <= 0:
             return False
-        self._left[identity] -= 1
+        self.left -= 1
+        self._copies[identity] -= 1
         return True
+
+    @property
+    def is_used_up(self) -> bool:
+        """See :attr:`Chosen.is_used_up`."""
+        return self.left == 0
 
 
 def moment_of(text: str) -> float | None:
