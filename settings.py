@@ -26,7 +26,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: Tells Carrier's own settings module from a stranger's that shadows it on ``sys.path``.
 CARRIER_SETTINGS = True
@@ -123,10 +122,10 @@ class Config(_Table):
     schedule: dict[Name, Schedule] = {}
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The environment. A field's name in capitals is the variable's name; an empty variable counts as unset."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True)
 
     carrier_home: Path = Path("var")
     carrier_config: Path = Path("carrier.toml")
@@ -159,8 +158,8 @@ class Settings(BaseSettings):
     mask_keys: str = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
 
-    #: carrier.toml; the alias keeps a stray variable named CONFIG from being read as it.
-    config: Config = Field(default=Config(), validation_alias="carrier_config_tables")
+    #: carrier.toml.
+    config: Config = Config()
 
     @property
     def home(self) -> Path:
@@ -284,8 +283,9 @@ def read_settings() -> Settings:
     Raises:
         SettingsError: a variable or a line of carrier.toml is wrong.
     """
+    given = {name: os.environ.get(name.upper()) for name in Settings.model_fields if name != "config"}
     try:
-        environment = Settings()
+        environment = Settings.model_validate({name: value for name, value in given.items() if value})
     except ValidationError as error:
         raise SettingsError(_problems(error, "environment")) from None
     return environment.model_copy(update={"config": _read_config(environment.carrier_config)})

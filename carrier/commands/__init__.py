@@ -13,19 +13,19 @@ import click
 
 from carrier.commands.terminal import plain
 
-#: The commands in the order of the help: name and module.
+#: The commands in the order of the help: module, and what the help says of it without importing that.
 COMMANDS = {
-    "demo": "carrier.commands.demo",
-    "send": "carrier.commands.send",
-    "status": "carrier.commands.status",
-    "failed": "carrier.commands.failed",
-    "trace": "carrier.commands.trace",
-    "worker": "carrier.commands.worker",
-    "scheduler": "scheduler.command",
-    "supervise": "carrier.commands.supervise",
-    "check": "carrier.commands.check",
-    "topology": "carrier.commands.topology",
-    "schema": "carrier.commands.schema",
+    "demo": ("carrier.commands.demo", "Send one message of each type and show what each did."),
+    "send": ("carrier.commands.send", "Send a message; it is stored safely when this returns."),
+    "status": ("carrier.commands.status", "Show queues, workers and what is wrong."),
+    "failed": ("carrier.commands.failed", "Look at failed messages and mend them."),
+    "trace": ("carrier.commands.trace", "Show the life of a message."),
+    "worker": ("carrier.commands.worker", "Work on messages."),
+    "scheduler": ("scheduler.command", "Send the recurring messages of carrier.toml."),
+    "supervise": ("carrier.commands.supervise", "Run worker and scheduler; start again what dies."),
+    "check": ("carrier.commands.check", "Check the settings."),
+    "topology": ("carrier.commands.topology", "Compare and declare queues on RabbitMQ."),
+    "schema": ("carrier.commands.schema", "Print the JSON Schemas of messages."),
 }
 
 
@@ -36,8 +36,13 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        _check_settings_module()
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,10 +53,6 @@ def carrier() -> None:
 
 def main() -> None:
     """Run a command. What goes wrong is one line and exit status 1; wrong usage, a wrong setting too, is status 2."""
-    import settings
-
-    if not getattr(settings, "CARRIER_SETTINGS", False):
-        _fail(f"{settings.__file__} is not Carrier's settings module, but is found before it; rename it", 2)
     try:
         carrier.main(standalone_mode=False)
     except click.UsageError as error:
@@ -65,18 +66,27 @@ def main() -> None:
         # Whoever read us has seen enough; what is left must not be written at exit either.
         sys.stderr.close()
         sys.exit(1)
-    except settings.SettingsError as error:
-        _fail(str(error), 2)
     except Exception as error:
         from pydantic import ValidationError
 
         from carrier.messaging.errors import CarrierError, describe
+        from settings import SettingsError
 
+        if isinstance(error, SettingsError):
+            _fail(str(error), 2)
         if isinstance(error, ValidationError):
             _fail(describe(error), 1)
         if not isinstance(error, CarrierError | OSError):
             raise
         _fail(str(error), 1)
+
+
+def _check_settings_module() -> None:
+    """Before a command puts the folder that it runs in on Python's path."""
+    import settings
+
+    if not getattr(settings, "CARRIER_SETTINGS", False):
+        _fail(f"{settings.__file__} is not Carrier's settings module, but is found before it; rename it", 2)
 
 
 def _fail(text: str, status: int) -> NoReturn:

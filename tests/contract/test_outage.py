@@ -64,7 +64,7 @@ def test_refused_retries_are_neither_lost_nor_doubled(
             tried[n] += 1
         raise RuntimeError(f"{n} fails")
 
-    rabbit.ensure({"work_queue"}, delays=True)
+    rabbit.ensure({"work_queue"}, levels=topology.levels_of(LONG))
     backend.refuse("^carrier.delay.")
     for n in range(50):
         fail.send(n)
@@ -126,10 +126,10 @@ def test_deleted_delay_levels_are_declared_again(
     backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
 ) -> None:
     collect = rabbit.actors["collect"]
-    rabbit.ensure({"work_queue"}, delays=True)
+    rabbit.ensure({"work_queue"}, levels=4)
     with backend.connect() as connection:
         channel = connection.channel()
-        for number in range(topology.LEVELS):
+        for number in range(4):
             channel.queue_delete(topology.level(number))
     collect.send_with_options(args=(1,), delay=100)
     with working():
@@ -198,7 +198,7 @@ def test_all_that_was_confirmed_is_there_after_the_node_was_killed(
 
     broker.enqueue_many([collect.message(n) for n in range(300)])
     broker.enqueue_many([collect.message(n) for n in range(300, 600)], delay=2_000)
-    own_node.kill()
+    own_node.kill()  # before it has written down by itself that there is a delay level, the last that was declared
     sender = threading.Thread(target=collect.send, args=(600,))
     sender.start()  # it waits for the node, and is confirmed then
     own_node.start()

@@ -34,6 +34,7 @@ from carrier.messaging.rabbitmq.management import Management
 from carrier.messaging.rabbitmq.outage import Outage
 from carrier.messaging.rabbitmq.publication import UNCONFIRMED, publication
 from carrier.messaging.rabbitmq.publisher import Publisher
+from carrier.messaging.rabbitmq.registration import register
 from carrier.messaging.rabbitmq.revival import revive
 from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
@@ -84,7 +85,7 @@ class RabbitmqBroker(Broker):
         """Everything that belongs to one process."""
         self._publisher: Publisher | None = None
         self._declared: set[str] = set()
-        self._delays_declared = False
+        self._levels = 0
         self._declaring = threading.Lock()
         self._making = threading.Lock()  # what is made at its first use
         self._outage = Outage(str(self.nodes))
@@ -144,33 +145,35 @@ class RabbitmqBroker(Broker):
 
     # Topology
 
-    def ensure(self, queues: Iterable[str], *, delays: bool = False, limit: float = _DECLARING) -> None:
-        """Declare what this process has not declared yet, within ``limit`` seconds.
+    def ensure(self, queues: Iterable[str], *, levels: int = 0, limit: float = _DECLARING) -> None:
+        """Declare what this process has not declared yet, so many of the delay levels too, within ``limit`` seconds.
 
         Raises:
             BrokerUnavailable: RabbitMQ cannot be reached.
             TopologyMismatch: a queue exists with other arguments.
         """
-        if self._declared.issuperset(queues) and (self._delays_declared or not delays):
+        if self._declared.issuperset(queues) and self._levels >= levels:
             return
         until = time.monotonic() + limit
         if not self._declaring.acquire(timeout=limit):
             raise self.nodes.unavailable(TimeoutError(f"no answer within {limit:g} s"))
         try:
             missing = set(queues) - self._declared
-            if missing or (delays and not self._delays_declared):
-                self._declare(missing, delays, max(0.1, until - time.monotonic()))
+            if missing or self._levels < levels:
+                self._declare(missing, levels, max(0.1, until - time.monotonic()))
         finally:
             self._declaring.release()
 
-    def _declare(self, missing: set[str], delays: bool, limit: float) -> None:
+    def _declare(self, missing: set[str], levels: int, limit: float) -> None:
         connection = self.nodes.connect("topology", limit)
         try:
             connection.give_up_after(limit)
-            topology.declare_queues(connection, missing - {FAILED_QUEUE}, self.queue_type)
-            if delays:
-                topology.declare_delays(connection)
-                self._delays_declared = True
+            new = topology.declare_queues(connection, missing - {FAILED_QUEUE}, self.queue_type)
+            if self._levels < levels:
+                new |= topology.declare_delays(connection, levels)
+            if new:
+                register(connection)
+            self._levels = max(levels, self._levels)
             self._declared |= missing | {FAILED_QUEUE}
         except (AMQPError, OSError) as error:
             raise self.nodes.unavailable(error) from None
@@ -182,7 +185,7 @@ class RabbitmqBroker(Broker):
         """Something that was declared is gone: declare all of it again before the next use."""
         with self._declaring:
             self._declared.clear()
-            self._delays_declared = False
+            self._levels = 0
 
     # The verbs
 
@@ -194,12 +197,12 @@ class RabbitmqBroker(Broker):
 
     def _store(self, messages: Sequence[Outgoing], until: float) -> None:
         queues = {out.queue for out in messages}
-        delays = any(out.delay for out in messages)
+        levels = max(topology.levels_of(out.delay) for out in messages)
         waiting = [publication(out) for out in messages]
         pause, why = _FIRST_PAUSE, UNCONFIRMED
         while True:
             try:
-                self.ensure(queues, delays=delays, limit=max(0.1, until - time.monotonic()))
+                self.ensure(queues, levels=levels, limit=max(0.1, until - time.monotonic()))
             except BrokerUnavailable as error:
                 # What was cut short by the end of our time says less than an earlier try.
                 if why == UNCONFIRMED or time.monotonic() < until:
@@ -274,7 +277,7 @@ class RabbitmqBroker(Broker):
     def apply(self) -> None:
         """See :meth:`Broker.apply`."""
         states = {each.name: each.state for each in self.inspect()}
-        self.ensure([name for name in self.looked_at() if states[name] != "differs"], delays=True)
+        self.ensure([name for name in self.looked_at() if states[name] != "differs"], levels=topology.LEVELS)
         at_risk = [name for name, state in states.items() if state == "at risk"]
         if at_risk and self.management is not None:
             inspection.lift_limits(self.looked_at(), at_risk, self.management)
@@ -332,8 +335,7 @@ class RabbitmqBroker(Broker):
         return busy + _ready(channel, queue_name)
 
     def _delayed(self, channel: BlockingChannel) -> int:
-        levels = range(topology.LEVELS) if self._delays_declared else ()
-        return sum(_ready(channel, topology.level(number)) for number in levels)
+        return sum(_ready(channel, topology.level(number)) for number in range(self._levels))
 
 
 def _ready(channel: BlockingChannel, queue: str) -> int:

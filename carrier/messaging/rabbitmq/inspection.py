@@ -22,6 +22,7 @@ _IN_FORCE = 15.0
 #: Seconds that RabbitMQ has for all answers.
 _LIMIT = 60.0
 _MAKE = "carrier topology apply makes what is missing, as the first message does"
+_MAKE_LEVELS = "carrier topology apply makes what is missing, as the first delay does that is long enough to need it"
 
 
 def inspect(nodes: Nodes, queues: list[str], queue_type: str, management: Management | None) -> list[Declared]:
@@ -111,7 +112,7 @@ def _levels(connection: Connection) -> Declared:
         )
     if missing := states.count(None):
         found = f"{topology.LEVELS - missing} of them" if missing < topology.LEVELS else None
-        return Declared(name, "missing", wanted, found, _MAKE)
+        return Declared(name, "missing", wanted, found, _MAKE_LEVELS)
     return Declared(name, "ok", wanted, wanted)
 
 

@@ -45,8 +45,18 @@ def route(queue: str, delay: int) -> tuple[str, str]:
 
     The message enters at its highest set bit: the levels above have nothing to do.
     """
-    units = min(-(-delay // UNIT), 2**LEVELS - 1)
+    units = _units(delay)
     return level(units.bit_length() - 1), ".".join(f"{units:0{LEVELS}b}") + f".{_word(queue)}"
+
+
+def levels_of(delay: int) -> int:
+    """How many levels, from the lowest on, a delay of so many ms needs."""
+    return _units(delay).bit_length()
+
+
+def _units(delay: int) -> int:
+    units: int = min(-(-delay // UNIT), 2**LEVELS - 1)
+    return units
 
 
 def _word(queue: str) -> str:
@@ -91,8 +101,8 @@ def kinds(queue: str, version: int, queue_type: str) -> list[Kind]:
     return [classic, *quorum] if version < 4 and queue != FAILED_QUEUE else [*quorum, classic]
 
 
-def declare_queues(connection: Connection, queues: set[str], queue_type: str) -> None:
-    """Declare work queues and failed_queue, each bound to the end of the delay levels.
+def declare_queues(connection: Connection, queues: set[str], queue_type: str) -> bool:
+    """Declare work queues and failed_queue, each bound to the end of the delay levels; return whether one is new.
 
     Raises:
         TopologyMismatch: one exists with arguments that cannot be used.
@@ -100,13 +110,16 @@ def declare_queues(connection: Connection, queues: set[str], queue_type: str) ->
     channel = connection.channel()
     channel.exchange_declare(OUT, "topic", durable=True)
     channel.exchange_declare(EVENTS, "topic", durable=True)
+    new = False
     for queue in sorted(queues | {FAILED_QUEUE}):
+        new |= find_queue(connection, queue) is None
         kind = declare_queue(connection, queue, queue_type)
         if kind.drops:
             logger.warning("queue %s is %s: it drops a message that was handed out 20 times, unless a policy sets "
                            "delivery-limit; see carrier topology check", queue, kind.text)  # fmt: skip
         channel.queue_bind(queue, OUT, f"#.{_word(queue)}")
     channel.close()
+    return new
 
 
 def declare_queue(connection: Connection, queue: str, queue_type: str) -> Kind:
@@ -188,16 +201,18 @@ def level_arguments(number: int) -> dict[str, Any]:
     }
 
 
-def declare_delays(connection: Connection) -> None:
-    """Declare all delay levels, the lowest first: each binds to the one below it.
+def declare_delays(connection: Connection, levels: int) -> bool:
+    """Declare so many delay levels, the lowest first, each of which binds to the one below it; return whether one is
+    new. Each is a quorum queue: those for longer delays than there are would only cost memory.
 
     Raises:
         TopologyMismatch: one exists with other arguments.
     """
     channel = connection.channel()
-    below = OUT
-    for number in range(LEVELS):
+    below, new = OUT, False
+    for number in range(levels):
         name = level(number)
+        new |= find_queue(connection, name) is None
         bit = ".".join(["*"] * (LEVELS - 1 - number))
         bit = f"{bit}." if bit else ""
         channel.exchange_declare(name, "topic", durable=True)
@@ -213,6 +228,7 @@ def declare_delays(connection: Connection) -> None:
         channel.exchange_bind(below, name, f"{bit}0.#")
         below = name
     channel.close()
+    return new
 
 
 def drop_delayed(connection: Connection, queues: set[str]) -> None:
