@@ -136,7 +136,7 @@ def decode(body: bytes, limit_of: Callable[[str], int] | None = None) -> Envelop
     """
     check_depth(body)
     try:
-        fields = _read(body.decode("utf-8-sig"))
+        fields = _read(body.decode().removeprefix("\ufeff"))
     except EnvelopeError:
         raise
     except (ValueError, RecursionError) as error:
@@ -192,15 +192,22 @@ def from_fields(fields: dict[str, Any]) -> Envelope:
     Raises:
         EnvelopeError: fields are missing or wrong; the text names them.
     """
-    missing = [name for name in _CHECKS if name not in fields]
-    if missing:
+    if not _CHECKS.keys() <= fields.keys():
+        missing = [name for name in _CHECKS if name not in fields]
         raise EnvelopeError(f"fields are missing: {', '.join(missing)}")
     wrong = [f"{name} {what}" for name, (holds, what) in _CHECKS.items() if not holds(fields[name])]
     meta = fields.get("meta", {})
-    wrong += _wrong_in_meta(meta)
+    if not isinstance(meta, dict):
+        wrong.append("meta must be an object")
+    else:
+        wrong += [
+            f"meta.{name} {what}" for name, (holds, what) in _META.items() if name in meta and not holds(meta[name])
+        ]
+        wrong += wrong_options(meta["options"]) if isinstance(meta.get("options"), dict) else []
     if wrong:
         raise EnvelopeError("; ".join(wrong))
     delay = fields["delay"]
+    known = len(_CHECKS) + ("meta" in fields)
     return Envelope(
         id=fields["id"],
         type=fields["type"],
@@ -210,19 +217,20 @@ def from_fields(fields: dict[str, Any]) -> Envelope:
         priority=fields["priority"],
         created_at=fields["created_at"],
         meta={"attempt": 1, **meta},
-        extra={name: value for name, value in fields.items() if name not in _CHECKS and name != "meta"},
+        extra={name: fields[name] for name in fields.keys() - _CHECKS.keys() - {"meta"}} if len(fields) > known else {},
     )
 
 
-def _whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _text(value: object, limit: int) -> bool:
+def _short_text(value: object) -> bool:
+    """Whether AMQP's short strings, which carry id and type as properties, can hold it."""
     try:
-        return isinstance(value, str) and 0 < len(value.encode()) <= limit
+        return isinstance(value, str) and 0 < len(value.encode()) <= 255
     except UnicodeEncodeError:
-        return False  # half a surrogate pair: AMQP's short strings are UTF-8
+        return False  # half a surrogate pair
 
 
 def _moment(value: object) -> bool:
@@ -232,18 +240,41 @@ def _moment(value: object) -> bool:
         return False
 
 
-# The limits of id and type are those of AMQP's short strings, which carry both as properties.
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "id": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes of UTF-8"),
-    "type": (lambda value: _text(value, 255), "must be text of 1 to 255 bytes of UTF-8"),
-    "payload": (lambda value: isinstance(value, dict), "must be an object"),
-    "max_attempts": (lambda value: _whole(value, 1, LARGEST), "must be a whole number from 1"),
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+#: A field's check, and what is said of a value that does not pass it.
+_Checks = dict[str, tuple[Callable[[Any], bool], str]]
+_CHECKS: _Checks = {
+    "id": (_short_text, "must be text of 1 to 255 bytes of UTF-8"),
+    "type": (_short_text, "must be text of 1 to 255 bytes of UTF-8"),
+    "payload": (_is_object, "must be an object"),
+    "max_attempts": (_whole(1, LARGEST), "must be a whole number from 1"),
     "delay": (
-        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_DELAY,
+        lambda value: _is_number(value) and value <= MAX_DELAY,
         f"must be a number of seconds from 0 to {MAX_DELAY:.0f}",
     ),
-    "priority": (lambda value: _whole(value, 0, MAX_PRIORITY), f"must be a whole number from 0 to {MAX_PRIORITY}"),
+    "priority": (_whole(0, MAX_PRIORITY), f"must be a whole number from 0 to {MAX_PRIORITY}"),
     "created_at": (_moment, "must be a time such as 2026-11-23T10:00:00.000Z"),
+}
+#: Of ``meta``, what Carrier reads; each may be missing.
+_META: _Checks = {
+    "attempt": (_whole(1, LARGEST), "must be a whole number from 1"),
+    "eta": (_whole(0, LARGEST), "must be Unix time in whole milliseconds"),
+    "remaining": (_whole(0, LARGEST), "must be a whole number of milliseconds"),
+    "args": (_is_list, "must be a list"),
+    "attempts": (_is_list, "must be a list"),
+    "options": (_is_object, "must be an object"),
+    "failure": (_is_object, "must be an object"),
 }
 
 
@@ -258,25 +289,3 @@ def wrong_options(options: dict[str, Any]) -> list[str]:
         for name in _MILLISECONDS
         if not _is_number(options.get(name, 0) or 0)
     ]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-
-
-def _wrong_in_meta(meta: Any) -> list[str]:
-    if not isinstance(meta, dict):
-        return ["meta must be an object"]
-    wrong = []
-    if not _whole(meta.get("attempt", 1), 1, LARGEST):
-        wrong.append("meta.attempt must be a whole number from 1")
-    if "eta" in meta and not _whole(meta["eta"], 0, LARGEST):
-        wrong.append("meta.eta must be Unix time in whole milliseconds")
-    if "remaining" in meta and not _whole(meta["remaining"], 0, LARGEST):
-        wrong.append("meta.remaining must be a whole number of milliseconds")
-    for name, kind in (("args", list), ("attempts", list), ("options", dict), ("failure", dict)):
-        if not isinstance(meta.get(name, kind()), kind):
-            wrong.append(f"meta.{name} must be {'a list' if kind is list else 'an object'}")
-    if isinstance(meta.get("options"), dict):
-        wrong += wrong_options(meta["options"])
-    return wrong

@@ -101,9 +101,11 @@ class Walk(ABC):
     Attributes:
         total: how many messages there were at its start.
         done: how many of those that were decided on are gone from the queue.
+        ahead: how many are fetched at once; who wants to see a few only fetches no more.
     """
 
     total: int = 0
+    ahead: int = WINDOW
 
     def __init__(self) -> None:
         self.done = 0

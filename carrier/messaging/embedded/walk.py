@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from carrier.messaging.embedded import schema
 from carrier.messaging.errors import BrokerUnavailable
-from carrier.messaging.walk import WINDOW, Decision, Stored, Walk
+from carrier.messaging.walk import Decision, Stored, Walk
 
 if TYPE_CHECKING:
     from carrier.messaging.embedded.broker import EmbeddedBroker
@@ -29,7 +29,7 @@ class EmbeddedWalk(Walk):
         seen = 0
         while True:
             with self._reading() as reader:
-                found = reader.execute(schema.LOOK, (self._queue, seen, self._last, WINDOW)).fetchall()
+                found = reader.execute(schema.LOOK, (self._queue, seen, self._last, self.ahead)).fetchall()
             if not found:
                 return
             for seq, body, failure in found:

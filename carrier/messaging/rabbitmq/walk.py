@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOCK = "carrier.failed.lock"
-_PREFETCH = 2_000
 #: Seconds to wait for another walker, after which that is said, and between two tries.
 _TURN, _LONG, _PAUSE = 600.0, 2.0, 0.1
 #: Seconds without a message after which the queue is asked whether it is empty: a quorum queue may take one to begin.
@@ -70,6 +69,7 @@ class RabbitmqWalk(Walk):
     """
 
     consumers: int = 0
+    ahead: int = 2_000
 
     def __init__(self, broker: RabbitmqBroker, queue_name: str, *, ours: bool = True) -> None:
         super().__init__()
@@ -145,9 +145,9 @@ class RabbitmqWalk(Walk):
 
     def _consume(self) -> None:
         channel = self._connection.channel()
-        channel.basic_qos(prefetch_count=_PREFETCH)
+        channel.basic_qos(prefetch_count=self.ahead)
         channel.basic_consume(self._queue, self._on_message)
-        self._room = _PREFETCH
+        self._room = self.ahead
 
     def _on_message(self, channel: BlockingChannel, method: Any, properties: Any, body: bytes) -> None:
         self._room = max(0, self._room - 1)

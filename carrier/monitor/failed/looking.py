@@ -74,6 +74,7 @@ def look(
     """
     with broker.walk(FAILED_QUEUE) as walking:
         if wanted.is_everything:
+            walking.ahead = min(walking.ahead, limit or walking.ahead)
             for failed in islice(messages(broker, walking, progress), limit):
                 visit(failed)
             return walking.total

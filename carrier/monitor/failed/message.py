@@ -25,26 +25,56 @@ class FailedMessage:
     """One message of failed_queue.
 
     Attributes:
-        id: the message's, or ``raw-…``, made from its bytes, for one that has none.
-        queue: where it came from; empty where nobody wrote that down.
-        attempts: how often a handler has failed on it.
-        failure: the whole record; empty where there is none.
         envelope: None when the body is not one.
+        failure: the whole record; empty where there is none.
         broker: where it lies.
     """
 
-    id: str
-    type: str
-    queue: str
-    error: str
-    message: str
-    attempts: int
-    failed_at: str
-    fingerprint: str
-    failure: dict[str, Any] = field(repr=False)
-    envelope: Envelope | None = field(repr=False)
     stored: Stored = field(repr=False)
+    envelope: Envelope | None
+    failure: dict[str, Any] = field(repr=False)
     broker: Broker = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """The message's, or ``raw-…``, made from its bytes, for one that has none."""
+        return self.envelope.id if self.envelope else f"raw-{digest(self.stored.body)[:8].hex()}"
+
+    @property
+    def type(self) -> str:
+        """The message's; empty where it is none."""
+        return self.envelope.type if self.envelope else ""
+
+    @property
+    def queue(self) -> str:
+        """Where it came from; empty where nobody wrote that down."""
+        return _text(self.failure, "queue")
+
+    @property
+    def error(self) -> str:
+        """The name of its last error."""
+        return _text(self.failure, "error")
+
+    @property
+    def message(self) -> str:
+        """What its last error said."""
+        return _text(self.failure, "message")
+
+    @property
+    def attempts(self) -> int:
+        """How often a handler has failed on it."""
+        attempts = self.failure.get("attempts")
+        return len(attempts) if isinstance(attempts, list) else 0
+
+    @property
+    def failed_at(self) -> str:
+        """When its last attempt failed."""
+        return _text(self.failure, "last_at")
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for failures of one cause."""
+        return _text(self.failure, "fingerprint") or UNRECORDED
 
     @property
     def identity(self) -> bytes:
@@ -133,22 +163,7 @@ class FailedMessage:
 def read(stored: Stored, broker: Broker) -> FailedMessage:
     """What lies in failed_queue, whatever it is."""
     envelope = stored.envelope()
-    failure = stored.record(envelope)
-    attempts = failure.get("attempts")
-    return FailedMessage(
-        id=envelope.id if envelope else f"raw-{digest(stored.body)[:8].hex()}",
-        type=envelope.type if envelope else "",
-        queue=_text(failure, "queue"),
-        error=_text(failure, "error"),
-        message=_text(failure, "message"),
-        attempts=len(attempts) if isinstance(attempts, list) else 0,
-        failed_at=_text(failure, "last_at"),
-        fingerprint=_text(failure, "fingerprint") or UNRECORDED,
-        failure=failure,
-        envelope=envelope,
-        stored=stored,
-        broker=broker,
-    )
+    return FailedMessage(stored, envelope, stored.record(envelope), broker)
 
 
 def afresh(envelope: Envelope) -> Envelope:
