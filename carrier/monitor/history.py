@@ -78,7 +78,7 @@ class History:
 
     def end(self) -> None:
         """Write what waits, within a moment: a process that ends must not wait for a store that does not answer."""
-        if self._waiting:
+        if self._thread is not None:  # which may be writing right now: nothing may be left to wait, and not be written
             writer = threading.Thread(target=self.flush, daemon=True)
             writer.start()
             writer.join(_ENDING)

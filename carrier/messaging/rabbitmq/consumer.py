@@ -11,10 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dramatiq.errors import BrokerConnectionError, ConnectionClosed
-from pika import BasicProperties
 from pika.exceptions import AMQPError, ConnectionWrongStateError
 
 from carrier.messaging import lease
@@ -24,6 +23,7 @@ from carrier.messaging.envelope import Envelope
 from carrier.messaging.lease import Death, Ended, Running
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq.connection import explain
+from carrier.messaging.rabbitmq.deliveries import Arrival, consume
 
 if TYPE_CHECKING:
     from carrier.messaging.rabbitmq.broker import RabbitmqBroker
@@ -74,8 +74,7 @@ class RabbitmqConsumer(Consumer):
         try:
             self._channel = self._connection.channel()
             self._channel.basic_qos(prefetch_count=prefetch)
-            self._channel.add_on_cancel_callback(self._on_cancelled_by_broker)
-            self._tag = self._channel.basic_consume(queue_name, self._on_message)
+            self._tag = consume(self._channel, queue_name, self._on_message, self._on_cancelled_by_broker)
         except AMQPError as error:
             if self._connection.is_open:
                 self._connection.close()
@@ -116,17 +115,17 @@ class RabbitmqConsumer(Consumer):
             self.broker.forget()
             raise ConnectionClosed(explain(error)) from None
 
-    def _on_message(self, _: Any, method: Any, properties: BasicProperties, body: bytes) -> None:
-        receipt = Receipt(method.delivery_tag, properties.correlation_id, method.redelivered)
-        self._received.append((receipt, body))
+    def _on_message(self, arrival: Arrival) -> None:
+        receipt = Receipt(arrival.tag, arrival.correlation_id, arrival.redelivered)
+        self._received.append((receipt, arrival.body))
 
-    def _on_cancelled_by_broker(self, _: Any) -> None:
+    def _on_cancelled_by_broker(self) -> None:
         self._gone = True
 
     def _give_back_received(self) -> None:
         if not self._cancelled:
             self._cancelled = True
-            self._channel.basic_cancel(self._tag)  # pika gives back what it has not dispatched yet
+            self._channel.basic_cancel(self._tag)
         while self._received:
             receipt, _ = self._received.popleft()
             self._beyond.add(receipt.tag)

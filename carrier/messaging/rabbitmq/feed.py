@@ -53,7 +53,7 @@ class RabbitmqFeed(Feed):
             identities = (body[start : start + _IDENTITY] for start in range(0, len(body), _IDENTITY))
             self._received.extend(News(identity) for identity in identities)
             return
-        stored = stored_of(body, properties, None)
+        stored = stored_of(body, properties.headers, None)
         self._received.append(News(stored.identity, stored))
 
     def news(self, timeout: float) -> list[News]:

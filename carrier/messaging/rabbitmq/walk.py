@@ -14,16 +14,17 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
-from pika.spec import BasicProperties
 
 from carrier.messaging.errors import BrokerUnavailable
 from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
 from carrier.messaging.rabbitmq import events
 from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED, Connection
+from carrier.messaging.rabbitmq.deliveries import Arrival, consume
 from carrier.messaging.rabbitmq.inspection import command, is_at_risk
 from carrier.messaging.rabbitmq.topology import declare_queue, find_queue
 from carrier.messaging.walk import Decision, Stored, Walk
@@ -52,9 +53,9 @@ def lock(connection: Connection) -> BlockingChannel | None:
     return channel
 
 
-def stored_of(body: bytes, properties: BasicProperties, receipt: Any) -> Stored:
+def stored_of(body: bytes, headers: dict[str, Any] | None, receipt: Any) -> Stored:
     """A message as it came."""
-    failure = (properties.headers or {}).get(FAILURE_HEADER)
+    failure = (headers or {}).get(FAILURE_HEADER)
     return Stored(body, failure if isinstance(failure, str) else None, receipt)
 
 
@@ -146,12 +147,15 @@ class RabbitmqWalk(Walk):
     def _consume(self) -> None:
         channel = self._connection.channel()
         channel.basic_qos(prefetch_count=self.ahead)
-        channel.basic_consume(self._queue, self._on_message)
+        consume(channel, self._queue, partial(self._on_message, channel), self._on_cancelled)
         self._room = self.ahead
 
-    def _on_message(self, channel: BlockingChannel, method: Any, properties: Any, body: bytes) -> None:
+    def _on_message(self, channel: BlockingChannel, arrival: Arrival) -> None:
         self._room = max(0, self._room - 1)
-        self._received.append(stored_of(body, properties, (channel, method.delivery_tag)))
+        self._received.append(stored_of(arrival.body, arrival.headers, (channel, arrival.tag)))
+
+    def _on_cancelled(self) -> None:
+        """Somebody has deleted the queue: nothing more comes, and none is there."""
 
     def _carry_out(self, decided: Sequence[Decision]) -> Sequence[Decision]:
         self._broker.store([each.outgoing for each in decided if each.outgoing is not None])
