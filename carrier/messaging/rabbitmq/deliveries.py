@@ -7,7 +7,6 @@ before and one behind it (AMQP 0-9-1, sections 2.3.5 and 4.2).
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from struct import Struct
 from typing import Any, NamedTuple
@@ -153,7 +152,5 @@ def consume(channel: BlockingChannel, queue: str, taker: Taker, on_cancelled: Ca
         )
 
     connection._impl.takers[channel.channel_number] = take
-    tag: str = channel._basic_consume_impl(
-        queue, False, False, f"carrier.{secrets.token_hex(8)}", alternate_event_sink=take_event
-    )
+    tag: str = channel._basic_consume_impl(queue, False, False, None, alternate_event_sink=take_event)
     return tag

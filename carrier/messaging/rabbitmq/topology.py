@@ -112,7 +112,7 @@ def declare_queues(connection: Connection, queues: set[str], queue_type: str) ->
     channel.exchange_declare(EVENTS, "topic", durable=True)
     new = False
     for queue in sorted(queues | {FAILED_QUEUE}):
-        new |= find_queue(connection, queue) is None
+        new = new or find_queue(connection, queue) is None
         kind = declare_queue(connection, queue, queue_type)
         if kind.drops:
             logger.warning("queue %s is %s: it drops a message that was handed out 20 times, unless a policy sets "
@@ -212,7 +212,7 @@ def declare_delays(connection: Connection, levels: int) -> bool:
     below, new = OUT, False
     for number in range(levels):
         name = level(number)
-        new |= find_queue(connection, name) is None
+        new = new or find_queue(connection, name) is None
         bit = ".".join(["*"] * (LEVELS - 1 - number))
         bit = f"{bit}." if bit else ""
         channel.exchange_declare(name, "topic", durable=True)
