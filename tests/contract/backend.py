@@ -162,8 +162,14 @@ class Rabbitmq(Backend):
         found = []
         with closing(self.connect()) as connection:
             channel = connection.channel()
-            while True:
-                method, properties, body = channel.basic_get(queue)
-                if method is None:
-                    return found  # closing the channel puts all of them back
-                found.append((properties, body))
+            while (got := channel.basic_get(queue))[0] is not None:
+                found.append(got[1:])
+            if found:
+                channel.basic_nack(0, multiple=True)  # all of them; closing would put them back a moment later
+                wait_until(lambda: self._are_back(channel, queue, len(found)), "what was looked at is back")
+        return found
+
+    @staticmethod
+    def _are_back(channel: Any, queue: str, number: int) -> bool:
+        there = channel.queue_declare(queue, passive=True).method
+        return bool(there.message_count >= number or there.consumer_count)
