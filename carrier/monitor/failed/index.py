@@ -58,8 +58,9 @@ _NEWEST = "SELECT type, error, message, place FROM failed WHERE fingerprint = ? 
 _WAIT, _COUNTING, _PAUSE = 0.5, 2.0, 2.0
 #: Seconds that closing waits for the thread.
 _ENDING = 2.0
-#: Counts in a row that differ, after which there is another walk.
-_DIFFERING = 3
+#: Counts in a row that differ, after which there is another walk: while nothing is heard, and while news come, which
+#: under load are seconds behind what they tell of.
+_DIFFERING, _DIFFERING_BUSY = 3, 30
 #: Messages of a walk that are written together.
 _CHUNK = 2_000
 
@@ -154,10 +155,10 @@ class Index:
             if number is not None:
                 # While much comes and goes the two are never counted at the same moment.
                 differing = 0 if abs(number - self.count()) <= heard else differing + 1
-            heard = 0
-            if differing >= _DIFFERING:
+            if differing >= (_DIFFERING_BUSY if heard else _DIFFERING):
                 self._walk(feed)
                 differing = 0
+            heard = 0
 
     def _walk(self, feed: Feed) -> None:
         self.walks += 1
