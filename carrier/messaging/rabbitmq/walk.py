@@ -39,6 +39,8 @@ LOCK = "carrier.failed.lock"
 _TURN, _LONG, _PAUSE = 600.0, 2.0, 0.1
 #: Seconds without a message after which the queue is asked whether it is empty: a quorum queue may take one to begin.
 _QUIET = 0.2
+#: Seconds to wait at most until what was looked at is back in the queue.
+_BACK = 2.0
 
 
 def lock(connection: Connection) -> BlockingChannel | None:
@@ -78,6 +80,8 @@ class RabbitmqWalk(Walk):
         self._queue = queue_name
         self._received: deque[Stored] = deque()
         self._room = 0  # what the newest channel still takes
+        self._consumers: list[tuple[BlockingChannel, str]] = []
+        self._held = 0  # handed out to us and not acknowledged
         self._connection = broker.nodes.connect(f"walk {queue_name}")
         try:
             self._lock()
@@ -147,11 +151,13 @@ class RabbitmqWalk(Walk):
     def _consume(self) -> None:
         channel = self._connection.channel()
         channel.basic_qos(prefetch_count=self.ahead)
-        consume(channel, self._queue, partial(self._on_message, channel), self._on_cancelled)
+        tag = consume(channel, self._queue, partial(self._on_message, channel), self._on_cancelled)
+        self._consumers.append((channel, tag))
         self._room = self.ahead
 
     def _on_message(self, channel: BlockingChannel, arrival: Arrival) -> None:
         self._room = max(0, self._room - 1)
+        self._held += 1
         self._received.append(stored_of(arrival.body, arrival.headers, (channel, arrival.tag)))
 
     def _on_cancelled(self) -> None:
@@ -163,6 +169,7 @@ class RabbitmqWalk(Walk):
             for each in decided:
                 channel, tag = each.stored.receipt
                 channel.basic_ack(tag)
+                self._held -= 1
             for channel in {each.stored.receipt[0] for each in decided}:
                 # What only a socket's buffer has is lost when this process is killed, and the next window adds to it.
                 channel.queue_declare(self._queue, passive=True)
@@ -174,5 +181,19 @@ class RabbitmqWalk(Walk):
 
     def _close(self) -> None:
         if self._connection.is_open:
-            with suppress(AMQPError):  # it was lost, and nobody has noticed: what it held is back
+            with suppress(AMQPError):  # it or a channel was lost, and nobody has noticed: what that held is back
+                self._give_back()
+            with suppress(AMQPError):
                 self._connection.close()
+
+    def _give_back(self) -> None:
+        """Put back what stays, and return when it is there: who counts the queue next would miss what is on its way."""
+        for channel, tag in self._consumers:
+            channel.basic_cancel(tag)
+        if not self._held:
+            return
+        for channel, _ in self._consumers:
+            channel.basic_nack(0, multiple=True)  # all that it holds
+        until = time.monotonic() + _BACK
+        while self._ready() < self._held and time.monotonic() < until:
+            self._connection.sleep(_QUIET / 10)  # nobody is told
