@@ -232,8 +232,10 @@ class Settings(BaseModel):
         _check_url(self, "rabbitmq_management_url", ("http", "https"), "http://user:password@host:15672")
         _check_url(self, "smtp_url", ("smtp", "smtps"), "smtp://user:password@host:587")
         _check_url(self, "sentry_dsn", ("http", "https"), "https://key@host/1; copy it from the project's settings")
-        if not self.store_url.startswith("sqlite:///"):
-            raise ValueError("DATABASE_URL: must start with sqlite:///, as in sqlite:////var/lib/carrier/carrier.db")
+        if not self.store_url.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            raise ValueError(
+                "DATABASE_URL: must be as postgresql://user:password@host/database or sqlite:////var/lib/carrier.db"
+            )
         return self
 
 

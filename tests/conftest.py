@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from carrier.store import database
 from settings import get_settings
-from tests.servers import rabbitmq
+from tests.servers import postgresql, rabbitmq
 from tests.servers.installed import INSTALLATIONS
 
 pytest_plugins = ["tests.programs"]
@@ -29,6 +30,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setenv("CARRIER_HOME", str(tmp_path / "home"))
     get_settings.cache_clear()
     yield
+    database.close()
     get_settings.cache_clear()
 
 
@@ -36,6 +38,9 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 #: name a node that is there already.
 _PORTS = {version: f"TEST_RABBITMQ_{version.partition('.')[0]}_PORTS" for version in INSTALLATIONS}
 _nodes = pytest.StashKey[list[rabbitmq.RabbitmqNode]]()
+#: The same for the run's PostgreSQL.
+_POSTGRESQL_PORT = "TEST_POSTGRESQL_PORT"
+_postgresql = pytest.StashKey[postgresql.PostgresqlNode]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +53,9 @@ def pytest_configure(config: pytest.Config) -> None:
             node = rabbitmq.RabbitmqNode(Path(tempfile.mkdtemp(prefix="carrier-rabbitmq-")), installation)
             config.stash[_nodes].append(node)
             os.environ[_PORTS[version]] = f"{node.amqp} {node.management}"
+    if postgresql.is_installed() and _POSTGRESQL_PORT not in os.environ:
+        config.stash[_postgresql] = postgresql.PostgresqlNode(Path(tempfile.mkdtemp(prefix="carrier-postgresql-")))
+        os.environ[_POSTGRESQL_PORT] = str(config.stash[_postgresql].port)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -55,6 +63,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for node in config.stash.get(_nodes, []):
         node.stop()
         shutil.rmtree(node.folder)
+    if _postgresql in config.stash:
+        config.stash[_postgresql].stop()
 
 
 RabbitmqOf = Callable[[str], rabbitmq.RabbitmqServer]
@@ -81,3 +91,28 @@ def rabbitmq_of() -> RabbitmqOf:
 def rabbitmq_node(rabbitmq_of: RabbitmqOf) -> rabbitmq.RabbitmqServer:
     """The run's node of the oldest version, for what does not depend on it."""
     return rabbitmq_of("3.10")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> postgresql.PostgresqlServer:
+    """The run's PostgreSQL."""
+    if _POSTGRESQL_PORT not in os.environ:
+        assert os.environ.get("CI") != "true", "postgresql is not installed"
+        pytest.skip("there is no PostgreSQL")
+    server = postgresql.PostgresqlServer(int(os.environ[_POSTGRESQL_PORT]))
+    server.wait()
+    return server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each kind of store, empty, as the setting DATABASE_URL has it."""
+    if request.param == "sqlite":
+        yield get_settings().store_url
+        return
+    server: postgresql.PostgresqlServer = request.getfixturevalue("postgresql_server")
+    url = server.new_database()
+    monkeypatch.setenv("DATABASE_URL", url)
+    get_settings.cache_clear()
+    yield url
+    server.drop_database(url)

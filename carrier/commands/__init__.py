@@ -70,13 +70,14 @@ def main() -> None:
         from pydantic import ValidationError
 
         from carrier.messaging.errors import CarrierError, describe
+        from carrier.store.errors import StoreUnavailable
         from settings import SettingsError
 
         if isinstance(error, SettingsError):
             _fail(str(error), 2)
         if isinstance(error, ValidationError):
             _fail(describe(error), 1)
-        if not isinstance(error, CarrierError | OSError):
+        if not isinstance(error, CarrierError | StoreUnavailable | OSError):
             raise
         _fail(str(error), 1)
 

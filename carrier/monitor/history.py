@@ -111,20 +111,15 @@ class History:
 
 def _row(event: Event, name: str) -> dict[str, Any]:
     return {
-        "message_id": _text(event.id),
+        "message_id": event.id[:255],
         "what": event.what,
         "at": datetime.fromtimestamp(event.at, UTC),
-        "type": _text(event.type),
-        "queue": _text(event.queue),
+        "type": event.type[:255],
+        "queue": event.queue[:255],
         "attempt": event.attempt,
-        "worker": _text(event.worker or name, 300),
+        "worker": (event.worker or name)[:300],
         "detail": {key: value for key, value in event.detail.items() if value is not None},
     }
-
-
-def _text(text: str, limit: int = 255) -> str:
-    """As a database takes it: half a surrogate pair is no UTF-8."""
-    return text.encode("utf-8", "replace").decode()[:limit]
 
 
 def watch(broker: Broker, limit: int) -> History:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC
 from typing import Any
 
 from carrier.messaging.broker import Broker
@@ -44,7 +43,7 @@ def trace(broker: Broker, id_: str) -> Life | None:
 
     Raises:
         BrokerUnavailable: the broker cannot be reached.
-        sqlalchemy.exc.SQLAlchemyError: the store cannot be read.
+        StoreUnavailable: the store cannot be read.
     """
     life, entries = Life(id_), history.of(id_)
     for entry in entries:
@@ -65,12 +64,11 @@ def trace(broker: Broker, id_: str) -> Life | None:
 
 
 def _event(entry: HistoryEntry) -> dict[str, Any]:
-    at = entry.at if entry.at.tzinfo else entry.at.replace(tzinfo=UTC)
     detail = {name: value for name, value in entry.detail.items() if name != "sent"}
     if "message" in detail:
         detail["message"] = masking().mask_error(str(detail["message"]))
     return {
-        "at": timestamp(at.timestamp()),
+        "at": timestamp(entry.at.timestamp()),
         "what": entry.what,
         "attempt": entry.attempt,
         "worker": entry.worker,

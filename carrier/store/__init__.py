@@ -1,1 +1,1 @@
-"""What is remembered beside the messages themselves: in SQLite, by SQLAlchemy and Alembic."""
+"""What is remembered beside the messages themselves: in SQLite or PostgreSQL, by SQLAlchemy and Alembic."""

@@ -1,99 +1,124 @@
-"""The store's database: opened at the first use, and migrated then."""
+"""The store's database, SQLite or PostgreSQL: opened at the first use, and migrated then."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.dialects import postgresql as _postgresql
+from sqlalchemy.dialects import sqlite as _sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from carrier.store import postgresql, sqlite
+from carrier.store.errors import StoreUnavailable
+from carrier.store.models import Base
 from settings import get_settings
-
-if TYPE_CHECKING:
-    from sqlite3 import Connection as SqliteConnection
 
 #: The newest migration: compared at each start, so that Alembic, slow to import, is loaded only when there is work.
 HEAD = "0002"
 
 _opening = threading.Lock()
+_engines: dict[str, Engine] = {}
 
 
 def _after_fork() -> None:
     global _opening
     _opening = threading.Lock()
+    for engine in _engines.values():
+        engine.dispose(close=False)  # its connections are the parent's
+    _engines.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def session() -> Session:
-    """A session on the store; use it in a ``with`` block, and commit.
+@contextmanager
+def session() -> Iterator[Session]:
+    """A session on the store: what is done in the ``with`` block is one transaction, committed at its end.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database cannot be opened.
+        StoreUnavailable: the database cannot be opened or used, by the block itself too.
     """
-    with _opening:
-        return Session(_engine(get_settings().store_url, os.getpid()))
+    try:
+        engine = _engine(get_settings().store_url)
+        with Session(engine, expire_on_commit=False) as opened, opened.begin():
+            yield opened
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"the store cannot be used: {_explain(error)}") from error
 
 
 def prepare() -> None:
     """Make the store where it is not there yet, and migrate it.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database cannot be opened.
+        StoreUnavailable: the database cannot be opened.
     """
-    session().close()
+    with session():
+        pass
 
 
-@cache
-def _engine(url: str, pid: int) -> Engine:
-    """One engine for each process: connections must not cross a fork."""
-    engine = create_engine(url, connect_args={"timeout": 30})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    database = Path(engine.url.database or "")
-    database.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))  # what is in it is for its owner alone
-    if _version(engine) != HEAD:
-        _migrate(engine, database)
-    return engine
+def close() -> None:
+    """Close all connections of this process; the next use opens new ones."""
+    with _opening:
+        while _engines:
+            _engines.popitem()[1].dispose()
 
 
-def _configure(connection: SqliteConnection, _: Any) -> None:
-    # pysqlite would begin transactions by itself, and too late (SQLAlchemy, "SQLite: pysqlite transaction behavior").
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+def insert(opened: Session, table: type[Base]) -> _postgresql.Insert | _sqlite.Insert:
+    """An INSERT that can say what to do where the row is there already."""
+    is_sqlite = opened.get_bind().dialect.name == sqlite.NAME
+    return _sqlite.insert(table) if is_sqlite else _postgresql.insert(table)
 
 
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _engine(url: str) -> Engine:
+    with _opening:
+        engine = _engines.get(url)
+        if engine is None:
+            engine = sqlite.engine(url) if url.startswith(f"{sqlite.NAME}:") else postgresql.engine(url)
+            try:
+                with engine.connect() as connection:
+                    is_current = _version(connection) == HEAD
+                if not is_current:
+                    _migrate(engine)
+            except BaseException:
+                engine.dispose()
+                raise
+            _engines[url] = engine
+        return engine
 
 
-def _version(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return found
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
-def _migrate(engine: Engine, database: Path) -> None:
-    """Bring the tables up to date. Processes that start together take turns, by a lock that the kernel frees."""
-    from alembic import command
-    from alembic.config import Config
-
-    with Path(f"{database}.migrating").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _version(engine) == HEAD:
+def _migrate(engine: Engine) -> None:
+    """Bring the tables up to date, in one transaction. Processes that start together take turns."""
+    with engine.begin() as connection:  # which locks all of SQLite
+        if connection.dialect.name != sqlite.NAME:
+            postgresql.take_turns(connection)
+        found = _version(connection)
+        if found == HEAD:
             return
+        if found is not None and found > HEAD:
+            raise StoreUnavailable(f"the store was made by a newer Carrier ({found}, this one knows {HEAD}): upgrade")
+        from alembic import command
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _explain(error: SQLAlchemyError) -> str:
+    """What the database itself says, in one line."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(cause).split()) or type(cause).__name__

@@ -18,11 +18,10 @@ def add(rows: Sequence[dict[str, Any]]) -> None:
         rows: values of HistoryEntry's columns, without ``seq``.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: they are not written.
+        StoreUnavailable: they are not written.
     """
     with session() as opened:
         opened.execute(insert(HistoryEntry), rows)
-        opened.commit()
 
 
 def keep(number: int) -> None:
@@ -30,7 +29,6 @@ def keep(number: int) -> None:
     with session() as opened:
         last = opened.scalar(select(func.max(HistoryEntry.seq))) or 0
         opened.execute(delete(HistoryEntry).where(HistoryEntry.seq <= last - number))
-        opened.commit()
 
 
 def of(message_id: str) -> list[HistoryEntry]:

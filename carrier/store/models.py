@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Moment(TypeDecorator[datetime]):
+    """An instant, always in UTC: SQLite keeps no zone, and PostgreSQL gives that of the session."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Characters(TypeDecorator[str]):
+    """Text as a database takes it: half a surrogate pair is no UTF-8, and PostgreSQL has no NUL."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+class LongText(Characters):
+    """The same without a limit."""
+
+    impl = Text
+    cache_ok = True
 
 
 class Base(DeclarativeBase):
@@ -19,12 +51,12 @@ class InboxEntry(Base):
     __tablename__ = "inbox"
 
     #: The message's id: handled twice, it is there once.
-    message_id: Mapped[str] = mapped_column(String(255), primary_key=True)
-    user_id: Mapped[str] = mapped_column(String(255), index=True)
-    title: Mapped[str] = mapped_column(Text)
-    message: Mapped[str] = mapped_column(Text)
+    message_id: Mapped[str] = mapped_column(Characters(255), primary_key=True)
+    user_id: Mapped[str] = mapped_column(Characters(255), index=True)
+    title: Mapped[str] = mapped_column(LongText)
+    message: Mapped[str] = mapped_column(LongText)
     data: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class HistoryEntry(Base):
@@ -34,11 +66,11 @@ class HistoryEntry(Base):
 
     #: In the order of writing, so that the oldest go first.
     seq: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    message_id: Mapped[str] = mapped_column(String(255), index=True)
+    message_id: Mapped[str] = mapped_column(Characters(255), index=True)
     what: Mapped[str] = mapped_column(String(20))
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    type: Mapped[str] = mapped_column(String(255))
-    queue: Mapped[str] = mapped_column(String(255))
+    at: Mapped[datetime] = mapped_column(Moment)
+    type: Mapped[str] = mapped_column(Characters(255))
+    queue: Mapped[str] = mapped_column(Characters(255))
     attempt: Mapped[int] = mapped_column(BigInteger)
-    worker: Mapped[str] = mapped_column(String(300))
+    worker: Mapped[str] = mapped_column(Characters(300))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
