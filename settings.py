@@ -46,6 +46,10 @@ def _duration(text: str) -> str:
     return text
 
 
+def _seconds(duration: str) -> int:
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
+
+
 def _module(text: str) -> str:
     if not all(part.isidentifier() for part in text.split(".")):
         raise ValueError("must be a module's name, such as myapp.actors")
@@ -92,25 +96,40 @@ class ScheduledMessage(_Table):
 
 
 class Schedule(_Table):
-    """``[schedule.NAME]``: a message that sends itself, by ``cron`` (five fields, in ``timezone``) or ``every``."""
+    """``[schedule.NAME]``: a message that sends itself, by ``cron`` (five fields, in ``timezone``) or ``every``.
+
+    ``catch_up`` says which fire times that passed while nothing could be sent are made up for; with ``overlap`` =
+    "skip" there is none while the one before it is not over. ``jitter`` is the longest delay that is added, always the
+    same for one fire time, so that many schedules do not all begin at once.
+    """
 
     message: ScheduledMessage
     cron: str | None = None
     every: Duration | None = None
     timezone: str = "UTC"
+    jitter: Duration | None = None
+    catch_up: Literal["latest", "all", "none"] = "latest"
+    overlap: Literal["skip", "allow"] = "allow"
     priority: int = Field(default=0, ge=0, le=9)
     enabled: bool = True
 
     @model_validator(mode="after")
-    def _one_trigger(self) -> Schedule:
+    def _makes_sense(self) -> Schedule:
         if (self.cron is None) == (self.every is None):
             raise ValueError('give exactly one of cron = "0 2 * * *" and every = "15m"')
+        if self.every is not None and "timezone" in self.model_fields_set:
+            raise ValueError("timezone is for cron; every counts from 1970 in UTC")
         return self
 
     @property
     def every_seconds(self) -> int | None:
         """The interval in seconds, or None for a cron schedule."""
-        return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
+        return None if self.every is None else _seconds(self.every)
+
+    @property
+    def jitter_seconds(self) -> int:
+        """The longest delay that is added, in seconds."""
+        return 0 if self.jitter is None else _seconds(self.jitter)
 
 
 class Config(_Table):

@@ -25,13 +25,15 @@ from carrier.messaging.consumer import Consumer
 from carrier.messaging.deaths import Deaths
 from carrier.messaging.declared import CarriedOver, Declared
 from carrier.messaging.delivery import Delivery
+from carrier.messaging.document import check_depth
 from carrier.messaging.encoder import attempts_of, envelope_of
 from carrier.messaging.ending import Ending
-from carrier.messaging.envelope import MAX_DELAY_MS, Envelope, check_depth, check_size, timestamp, wrong_options
+from carrier.messaging.envelope import MAX_DELAY_MS, Envelope, check_size, timestamp
 from carrier.messaging.errors import EnvelopeError, UnknownMessageType
 from carrier.messaging.event import DONE, FAILED, RETRYING, Event, EventListener, event_of
 from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
 from carrier.messaging.feed import Feed
+from carrier.messaging.fields import wrong_options
 from carrier.messaging.figures import Figures
 from carrier.messaging.joining import Joining
 from carrier.messaging.lane import Lane

@@ -20,8 +20,9 @@ from dramatiq.broker import MessageProxy
 from dramatiq.encoder import JSONEncoder
 from dramatiq.message import Message, get_encoder
 
-from carrier.messaging.envelope import ENDLESS, MAX_PRIORITY, Envelope, from_fields, now_ms, timestamp
+from carrier.messaging.envelope import ENDLESS, Envelope, from_fields, now_ms, timestamp
 from carrier.messaging.errors import EnvelopeError
+from carrier.messaging.fields import MAX_PRIORITY
 
 _NOT_FROM_THE_WIRE = ("eta", "retries", "traceback", "requeue_timestamp", "throws")
 #: Options that are fields of an envelope.

@@ -6,30 +6,23 @@ What comes off a queue is untrusted. It is checked here, once; behind this edge 
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from carrier.messaging.document import read
 from carrier.messaging.errors import EnvelopeError
+from carrier.messaging.fields import KNOWN, is_plain, wrong_fields
 
-#: ``priority`` goes from 0, the default, to 9, the most urgent.
-MAX_PRIORITY = 9
-#: The largest whole number in attempts and milliseconds that every part of the system can hold.
-LARGEST = 2**53 - 1
 #: ``max_attempts`` of a message that is retried without end.
 ENDLESS = 1_000_000
-#: Seconds of the longest delay, about 300 years, and the same in milliseconds.
-MAX_DELAY = 1e10
+#: Milliseconds of the longest delay.
 MAX_DELAY_MS = 10**13
 #: Bytes of the largest message. RabbitMQ 4 takes 16 MiB, and what is written down of failed attempts comes on top.
 MAX_SIZE = 14 * 2**20
-#: How deep lists and objects may stand in each other: what is deeper could be read here and not elsewhere.
-MAX_DEPTH = 200
 
 
 def new_id() -> str:
@@ -110,21 +103,6 @@ class Envelope:
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise EnvelopeError(f"the body is not JSON: the number {text[:20]} is out of range")
-    return number
-
-
-def _refuse(constant: str) -> float:
-    raise EnvelopeError(f"the body is not JSON: it holds {constant}")
-
-
-# What cannot be written again must not be read: JSON has no NaN and no infinity (RFC 8259, section 6).
-_read = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse).decode
-
-
 def decode(body: bytes, limit_of: Callable[[str], int] | None = None) -> Envelope:
     """The envelope in ``body``, or in the JSON that Dramatiq's own encoder writes.
 
@@ -134,14 +112,7 @@ def decode(body: bytes, limit_of: Callable[[str], int] | None = None) -> Envelop
     Raises:
         EnvelopeError: not JSON, or fields are missing or wrong; the text names them.
     """
-    check_depth(body)
-    try:
-        fields = _read(body.decode().removeprefix("\ufeff"))
-    except EnvelopeError:
-        raise
-    except (ValueError, RecursionError) as error:
-        # ValueError: no JSON, no UTF-8, or an integer of thousands of digits.
-        raise EnvelopeError(f"the body is not JSON: {str(error).partition(':')[0]}") from None
+    fields = read(body)
     if not isinstance(fields, dict):
         raise EnvelopeError("the body is JSON, but not an object with the fields of a message")
     if "actor_name" in fields and "type" not in fields:
@@ -161,53 +132,17 @@ def check_size(body: bytes) -> None:
         raise EnvelopeError(f"the message has {len(body)} bytes; {MAX_SIZE} are the most")
 
 
-def check_depth(body: bytes) -> None:
-    """A body that is JSON, or pretends to be.
-
-    Raises:
-        EnvelopeError: lists and objects stand too deep in each other.
-    """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        raise EnvelopeError(f"the message is nested more than {MAX_DEPTH} deep")
-
-
-#: A string, or a bracket. An unfinished string goes to the end: it is no JSON anyway.
-_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
-
-
-def _depth(body: bytes) -> int:
-    deepest = depth = 0
-    for found in _NESTING.finditer(body):
-        if found[0] in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif found[0] in b"]}":
-            depth -= 1
-    return deepest
-
-
 def from_fields(fields: dict[str, Any]) -> Envelope:
     """The envelope with these fields; they are checked.
 
     Raises:
         EnvelopeError: fields are missing or wrong; the text names them.
     """
-    if not _CHECKS.keys() <= fields.keys():
-        missing = [name for name in _CHECKS if name not in fields]
-        raise EnvelopeError(f"fields are missing: {', '.join(missing)}")
-    wrong = [f"{name} {what}" for name, (holds, what) in _CHECKS.items() if not holds(fields[name])]
+    if not is_plain(fields) and (wrong := wrong_fields(fields)):
+        raise EnvelopeError(wrong)
     meta = fields.get("meta", {})
-    if not isinstance(meta, dict):
-        wrong.append("meta must be an object")
-    else:
-        wrong += [
-            f"meta.{name} {what}" for name, (holds, what) in _META.items() if name in meta and not holds(meta[name])
-        ]
-        wrong += wrong_options(meta["options"]) if isinstance(meta.get("options"), dict) else []
-    if wrong:
-        raise EnvelopeError("; ".join(wrong))
     delay = fields["delay"]
-    known = len(_CHECKS) + ("meta" in fields)
+    known = len(KNOWN) - ("meta" not in fields)
     return Envelope(
         id=fields["id"],
         type=fields["type"],
@@ -217,75 +152,5 @@ def from_fields(fields: dict[str, Any]) -> Envelope:
         priority=fields["priority"],
         created_at=fields["created_at"],
         meta={"attempt": 1, **meta},
-        extra={name: fields[name] for name in fields.keys() - _CHECKS.keys() - {"meta"}} if len(fields) > known else {},
+        extra={name: fields[name] for name in fields.keys() - KNOWN} if len(fields) > known else {},
     )
-
-
-def _whole(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _short_text(value: object) -> bool:
-    """Whether AMQP's short strings, which carry id and type as properties, can hold it."""
-    try:
-        return isinstance(value, str) and 0 < len(value.encode()) <= 255
-    except UnicodeEncodeError:
-        return False  # half a surrogate pair
-
-
-def _moment(value: object) -> bool:
-    try:
-        return isinstance(value, str) and datetime.fromisoformat(value) is not None
-    except ValueError:
-        return False
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-#: A field's check, and what is said of a value that does not pass it.
-_Checks = dict[str, tuple[Callable[[Any], bool], str]]
-_CHECKS: _Checks = {
-    "id": (_short_text, "must be text of 1 to 255 bytes of UTF-8"),
-    "type": (_short_text, "must be text of 1 to 255 bytes of UTF-8"),
-    "payload": (_is_object, "must be an object"),
-    "max_attempts": (_whole(1, LARGEST), "must be a whole number from 1"),
-    "delay": (
-        lambda value: _is_number(value) and value <= MAX_DELAY,
-        f"must be a number of seconds from 0 to {MAX_DELAY:.0f}",
-    ),
-    "priority": (_whole(0, MAX_PRIORITY), f"must be a whole number from 0 to {MAX_PRIORITY}"),
-    "created_at": (_moment, "must be a time such as 2026-11-23T10:00:00.000Z"),
-}
-#: Of ``meta``, what Carrier reads; each may be missing.
-_META: _Checks = {
-    "attempt": (_whole(1, LARGEST), "must be a whole number from 1"),
-    "eta": (_whole(0, LARGEST), "must be Unix time in whole milliseconds"),
-    "remaining": (_whole(0, LARGEST), "must be a whole number of milliseconds"),
-    "args": (_is_list, "must be a list"),
-    "attempts": (_is_list, "must be a list"),
-    "options": (_is_object, "must be an object"),
-    "failure": (_is_object, "must be an object"),
-}
-
-
-#: Options of Dramatiq's that are numbers of milliseconds; who reads them trusts that.
-_MILLISECONDS = ("min_backoff", "max_backoff", "max_age", "time_limit")
-
-
-def wrong_options(options: dict[str, Any]) -> list[str]:
-    """What is wrong with options of a message or of an actor."""
-    return [
-        f"{name} must be a number of milliseconds from 0"
-        for name in _MILLISECONDS
-        if not _is_number(options.get(name, 0) or 0)
-    ]

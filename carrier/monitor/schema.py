@@ -9,7 +9,7 @@ from typing import Any
 
 from carrier.messaging.actor import MessageActor
 from carrier.messaging.broker import Broker
-from carrier.messaging.envelope import LARGEST, MAX_DELAY, MAX_PRIORITY
+from carrier.messaging.fields import LARGEST, MAX_DELAY, MAX_PRIORITY
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

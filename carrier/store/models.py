@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Dialect, Index, Integer, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -74,3 +74,59 @@ class HistoryEntry(Base):
     attempt: Mapped[int] = mapped_column(BigInteger)
     worker: Mapped[str] = mapped_column(Characters(300))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class LeaderEntry(Base):
+    """Who of the schedulers sends. What decides is compared, never read off a clock; the rest is for people."""
+
+    __tablename__ = "leader"
+
+    name: Mapped[str] = mapped_column(String(50), primary_key=True)
+    #: A random token; None when nobody leads.
+    owner: Mapped[str | None] = mapped_column(String(40))
+    #: One more with each new leader.
+    fence: Mapped[int] = mapped_column(BigInteger)
+    #: One more every second.
+    beat: Mapped[int] = mapped_column(BigInteger)
+    #: Host and process.
+    process: Mapped[str] = mapped_column(Characters(300))
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class ScheduleEntry(Base):
+    """How far a schedule of carrier.toml has come."""
+
+    __tablename__ = "schedules"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    #: What decides when it fires: a change of it begins anew.
+    timing: Mapped[str] = mapped_column(Characters(300))
+    #: Fire times up to this one are dealt with.
+    cursor: Mapped[datetime] = mapped_column(Moment)
+    paused: Mapped[bool] = mapped_column(Boolean)
+
+
+class FireEntry(Base):
+    """One fire time of one schedule."""
+
+    __tablename__ = "fires"
+    __table_args__ = (Index("ix_fires_state", "state"),)
+
+    schedule: Mapped[str] = mapped_column(String(100), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, primary_key=True)
+    message_id: Mapped[str] = mapped_column(String(36), unique=True)
+    state: Mapped[str] = mapped_column(String(10))
+    #: The worker that runs it: a random token.
+    owner: Mapped[str | None] = mapped_column(String(40))
+    #: One more every few seconds while it runs.
+    beat: Mapped[int] = mapped_column(BigInteger)
+    #: How often it was sent back by hand, and the attempt that is next or under way.
+    returned: Mapped[int] = mapped_column(Integer)
+    attempt: Mapped[int] = mapped_column(BigInteger)
+    recorded: Mapped[datetime] = mapped_column(Moment)
+    sent: Mapped[datetime | None] = mapped_column(Moment)
+    began: Mapped[datetime | None] = mapped_column(Moment)
+    ended: Mapped[datetime | None] = mapped_column(Moment)
+    #: Host and process of the worker, and what went wrong.
+    worker: Mapped[str | None] = mapped_column(Characters(300))
+    error: Mapped[str | None] = mapped_column(LongText)

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from carrier.messaging.embedded import schema
-from carrier.messaging.envelope import LARGEST
 from carrier.messaging.errors import BrokerUnavailable
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.feed import Feed, News
@@ -48,7 +47,7 @@ class EmbeddedFeed(Feed):
             time.sleep(min(_EVERY, left))  # a file tells nobody of its rows
 
     def _look(self) -> list[News]:
-        rows = self._reader.execute(schema.LOOK, (FAILED_QUEUE, self._last, LARGEST, _MOST)).fetchall()
+        rows = self._reader.execute(schema.LOOK, (FAILED_QUEUE, self._last, _MOST)).fetchall()
         found = []
         for seq, body, failure in rows:
             self._known.add(seq)
@@ -69,7 +68,7 @@ class EmbeddedFeed(Feed):
     def count(self) -> int:
         """See :meth:`Feed.count`."""
         try:
-            number: int = self._reader.execute(schema.EXTENT, (FAILED_QUEUE,)).fetchone()[0]
+            number: int = self._reader.execute(schema.COUNT, (FAILED_QUEUE,)).fetchone()[0]
         except sqlite3.Error as error:
             raise self._unavailable(error) from None
         return number

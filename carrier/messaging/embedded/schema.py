@@ -64,12 +64,19 @@ SELECT queue, sum(owner = 0 AND due = 0), sum(owner > 0), sum(due > 0) FROM mess
 #: A walk through all of them, for one person's question.
 WHERE = "SELECT queue, owner, due FROM messages WHERE substr(body, 1, ?) = ? AND queue != ? LIMIT 1"
 
-EXTENT = "SELECT count(*), ifnull(max(seq), 0) FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
+#: The index alone is read for which rows there are: it has them by priority, and sorting all of them again for each few
+#: would take for ever.
 LOOK = """
-SELECT seq, body, failure FROM messages WHERE queue = ? AND owner = 0 AND due = 0 AND seq > ? AND seq <= ?
-ORDER BY seq LIMIT ?
+SELECT seq, body, failure FROM messages WHERE seq IN (
+    SELECT seq FROM messages WHERE queue = ? AND owner = 0 AND due = 0 AND seq > ? ORDER BY seq LIMIT ?
+) ORDER BY seq
 """
+COUNT = "SELECT count(*) FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
 NUMBERS = "SELECT seq FROM messages WHERE queue = ? AND owner = 0 AND due = 0"
+READ = """
+SELECT seq, body, failure FROM messages
+WHERE seq IN (SELECT value FROM json_each(?)) AND queue = ? AND owner = 0 AND due = 0 ORDER BY seq
+"""
 REMOVE = "DELETE FROM messages WHERE seq = ? AND queue = ? AND owner = 0"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,19 +24,19 @@ class EmbeddedWalk(Walk):
         super().__init__()
         self._database = broker.database
         self._queue = queue_name
-        with self._reading() as reader:
-            self.total, self._last = reader.execute(schema.EXTENT, (queue_name,)).fetchone()
+        with self._reading():
+            self._reader = self._database.reader()
+            self._rows = array("q", (seq for (seq,) in self._reader.execute(schema.NUMBERS, (queue_name,))))
+        self.total = len(self._rows)
 
     def __iter__(self) -> Iterator[Stored]:
-        seen = 0
-        while True:
-            with self._reading() as reader:
-                found = reader.execute(schema.LOOK, (self._queue, seen, self._last, self.ahead)).fetchall()
-            if not found:
-                return
+        rows = sorted(self._rows)
+        for first in range(0, len(rows), self.ahead):
+            some = json.dumps(rows[first : first + self.ahead])
+            with self._reading():
+                found = self._reader.execute(schema.READ, (some, self._queue)).fetchall()
             for seq, body, failure in found:
                 yield Stored(body, failure, seq)
-            seen = found[-1][0]
 
     def _carry_out(self, decided: Sequence[Decision]) -> Sequence[Decision]:
         done = []
@@ -52,12 +54,11 @@ class EmbeddedWalk(Walk):
         return done
 
     def _close(self) -> None:
-        """There is nothing to give back."""
+        self._reader.close()
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[None]:
         try:
-            with contextlib.closing(self._database.reader()) as reader:
-                yield reader
+            yield
         except sqlite3.Error as error:
             raise BrokerUnavailable(f"{self._database.path}: cannot be read: {error}") from None

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from carrier.messaging.actor import MessageActor
 from carrier.messaging.broker import Broker
-from carrier.messaging.envelope import Envelope, check_depth, check_size, decode, new_id, timestamp
+from carrier.messaging.document import check_depth
+from carrier.messaging.envelope import Envelope, check_size, decode, new_id, timestamp
 from carrier.messaging.errors import EnvelopeError, describe
 from carrier.messaging.event import EDITED, Event
 from carrier.messaging.outgoing import Outgoing, outgoing
