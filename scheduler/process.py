@@ -1,82 +1,166 @@
-"""The scheduler's process: it sends each schedule's message when it is due, until SIGTERM."""
+"""The scheduler's process. One of them leads: it records what is due, has it sent, and plans its next round; the others
+stand by.
+"""
 
 from __future__ import annotations
 
 import logging
+import queue
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from datetime import timedelta
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
-from dramatiq.message import Message
-from pydantic import ValidationError
+from apscheduler.triggers.date import DateTrigger
 
 from carrier.messaging.application import load
 from carrier.messaging.broker import Broker
-from carrier.messaging.errors import CarrierError, describe
-from scheduler.trigger import trigger_of
-from settings import Schedule, Settings, SettingsError, get_settings
+from carrier.store.errors import StoreUnavailable
+from scheduler.agenda import Agenda
+from scheduler.clock import Clock
+from scheduler.leadership import BEAT, Leadership
+from scheduler.message import checked
+from scheduler.round import NotLeading, Rounds
+from scheduler.sender import Sender
+from scheduler.timing import text_of
+from settings import Schedule, Settings, SettingsError, get_settings, read_settings
 
 logger = logging.getLogger(__name__)
 
+#: Until another try when the store could not be used.
+_AGAIN = timedelta(seconds=1)
+#: Seconds by which the clock must be off what has passed, to have been set.
+_STEP = 1.0
+#: What happens to a process.
+_END, _RELOAD, _LEADER = "end", "reload", "leader"
+
 
 def run() -> None:
-    """Send what is scheduled, until SIGTERM or SIGINT.
+    """Send what is scheduled, until SIGTERM or SIGINT; SIGHUP takes up a changed carrier.toml.
 
     Raises:
         SettingsError: a schedule makes no sense.
     """
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    settings, broker = get_settings(), load()
-    schedules = {name: each for name, each in settings.config.schedule.items() if each.enabled}
-    scheduler = BackgroundScheduler(timezone="UTC")
-    add_jobs(scheduler, schedules, broker, where=str(settings.carrier_config))
-    scheduler.start()
-    for job in scheduler.get_jobs():
-        logger.info("schedule %s: next at %s", job.id, job.next_run_time.isoformat())
-    if not schedules:
-        logger.info("nothing is scheduled: add a [schedule.NAME] table to %s", settings.carrier_config)
-    ending.wait()
-    logger.info("stopping")
-    scheduler.shutdown()  # a message that is just being sent is finished
-    broker.close()
-
-
-def add_jobs(scheduler: BackgroundScheduler, schedules: Mapping[str, Schedule], broker: Broker, *, where: str) -> None:
-    """One job for each schedule; the messages are checked now, not at night.
-
-    Raises:
-        SettingsError: a trigger, a type or a payload makes no sense; the text names file and table.
-    """
-    for name, schedule in schedules.items():
-        scheduler.add_job(
-            send,
-            checked(name, schedule, broker, where=where),
-            args=(name, schedule, broker),
-            id=name,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,  # late is better than never
-        )
-
-
-def checked(name: str, schedule: Schedule, broker: Broker, *, where: str) -> BaseTrigger:
-    """The trigger of a schedule that can be sent.
-
-    Raises:
-        SettingsError: as :func:`add_jobs`.
-    """
+    news: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: news.put(_RELOAD if number == signal.SIGHUP else _END))
+    broker = load()
     try:
-        trigger = trigger_of(schedule)
-        broker.check(message_of(name, schedule, broker))
-    except (ValueError, CarrierError, TypeError) as error:
-        text = describe(error, "message.payload") if isinstance(error, ValidationError) else str(error)
-        raise SettingsError(f"{where}: schedule.{name}: {text}") from None
-    return trigger
+        Scheduler(broker, get_settings(), news).run()
+    finally:
+        broker.close()
+
+
+class Scheduler:
+    """One process.
+
+    Parameters:
+        news: what happens to it.
+    """
+
+    def __init__(self, broker: Broker, settings: Settings, news: queue.SimpleQueue[str]) -> None:
+        self._broker, self._news, self._clock = broker, news, Clock()
+        self._leadership = Leadership(lambda: news.put(_LEADER), self._clock)
+        self._jobs = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(2)})
+        self._one_round = threading.RLock()
+        self._rounds = self._rounds_of(settings)
+        self._sender = Sender(broker, settings.config.schedule, self._leads)
+
+    def _rounds_of(self, settings: Settings) -> Rounds:
+        schedules, now, where = settings.config.schedule, self._clock.now(), str(settings.carrier_config)
+        timings = {name: checked(name, each, self._broker, where=where) for name, each in schedules.items()}
+        agendas = {
+            name: Agenda(name, each, timings[name], text_of(each), self._clock, now)
+            for name, each in schedules.items()
+            if each.enabled
+        }
+        for agenda in agendas.values():
+            logger.info("schedule %s: %s, next at %s", agenda.name, agenda.timing_text, agenda.next.isoformat())
+        if not agendas:
+            logger.info("nothing is scheduled: add a [schedule.NAME] table to %s", where)
+        for problem in _unshared(schedules, settings):
+            logger.warning("%s", problem)
+        return Rounds(agendas, self._clock)
+
+    def _leads(self) -> tuple[str, int] | None:
+        fence = self._leadership.fence
+        return None if fence is None else (self._leadership.owner, fence)
+
+    def run(self) -> None:
+        """Until it is told to end."""
+        self._leadership.start()
+        self._sender.start()
+        self._jobs.start()
+        offset = self._offset()
+        try:
+            while (what := self._what_happens()) != _END:
+                if what == _RELOAD:
+                    self._reload()
+                before, offset = offset, self._offset()
+                if was_set := abs(offset - before) > _STEP:
+                    logger.warning("the clock was set by %+.0f s", offset - before)
+                if was_set or what == _LEADER:
+                    self._plan(timedelta(0))
+                    self._sender.wake()
+        finally:
+            logger.info("stopping")
+            self._jobs.shutdown()
+            self._sender.end()
+            self._leadership.end()
+
+    def _what_happens(self) -> str | None:
+        try:
+            return self._news.get(timeout=BEAT)
+        except queue.Empty:
+            return None
+
+    def _offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.passed()
+
+    def _reload(self) -> None:
+        try:
+            settings = read_settings()
+            with self._one_round:
+                rounds = self._rounds_of(settings)
+                self._round()  # what is due by now is so by what held until now
+                self._rounds, self._sender.schedules = rounds, settings.config.schedule
+                self._plan(timedelta(0))
+        except SettingsError as error:
+            logger.error("what was changed is not taken up: %s", error)
+
+    def _round(self) -> None:
+        """Record what is due, and plan the next round."""
+        with self._one_round:
+            leads, wait = self._leads(), _AGAIN
+            try:
+                if leads is not None and self._rounds.record(*leads):
+                    self._sender.wake()
+                wait = min((each.wait() for each in self._rounds.agendas.values()), default=timedelta(days=1))
+            except NotLeading:
+                logger.info("nothing is recorded: another scheduler leads")
+            except StoreUnavailable as error:
+                logger.error("%s; what is due is recorded once that is mended", error)
+            finally:
+                self._plan(wait)
+
+    def _plan(self, wait: timedelta) -> None:
+        """Have a round after ``wait``, while this process leads."""
+        with self._one_round:
+            if self._leads() is None:
+                if self._jobs.get_job("round") is not None:
+                    self._jobs.remove_job("round")
+                return
+            self._jobs.add_job(
+                self._round,
+                DateTrigger(self._clock.now() + max(wait, timedelta(0))),
+                id="round",
+                replace_existing=True,
+                misfire_grace_time=None,  # late is better than never
+                coalesce=True,
+                max_instances=2,  # it plans the next one while it ends
+            )
 
 
 def problems(settings: Settings, broker: Broker) -> Iterator[str]:
@@ -88,22 +172,11 @@ def problems(settings: Settings, broker: Broker) -> Iterator[str]:
             yield str(error)
 
 
-def message_of(name: str, schedule: Schedule, broker: Broker) -> Message[Any]:
-    """The message that a schedule sends."""
-    return broker.message(
-        schedule.message.type,
-        schedule.message.payload,
-        broker_priority=schedule.priority,
-        meta={"schedule": name},
-    )
-
-
-def send(name: str, schedule: Schedule, broker: Broker) -> None:
-    """Send a schedule's message now."""
-    message = message_of(name, schedule, broker)
-    try:
-        broker.enqueue(message)
-    except CarrierError as error:
-        logger.error("schedule %s: its message could not be sent: %s", name, error)
-    else:
-        logger.info("schedule %s: sent %s %s", name, message.actor_name, message.message_id)
+def _unshared(schedules: Mapping[str, Schedule], settings: Settings) -> Iterator[str]:
+    if settings.broker_urls and settings.store_url.startswith("sqlite:"):
+        for name, each in schedules.items():
+            if each.enabled and each.overlap == "skip":
+                yield (
+                    f'schedule {name}: overlap = "skip" needs a store that workers share; DATABASE_URL is a file, and'
+                    " behind workers that do not see it every run but the first would be skipped"
+                )

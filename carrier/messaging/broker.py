@@ -35,11 +35,12 @@ from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
 from carrier.messaging.feed import Feed
 from carrier.messaging.fields import wrong_options
 from carrier.messaging.figures import Figures
+from carrier.messaging.fires import Fires
 from carrier.messaging.joining import Joining
 from carrier.messaging.lane import Lane
 from carrier.messaging.lease import Lease
 from carrier.messaging.middleware import FOLLOWING, attempts, default_middleware, is_plain_retries
-from carrier.messaging.outcome import Back, Failed, Later
+from carrier.messaging.outcome import Back, Dropped, Failed, Later
 from carrier.messaging.outgoing import Enqueued, Outgoing, outgoing
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Broker(Joining):
     """The base of both brokers.
 
     Parameters:
-        middleware: in the place of the default; in front of it there are always Ending and Deaths.
+        middleware: in the place of the default; in front of it there are always Ending, Deaths and Fires.
         grace: seconds that running handlers have when their process is told to end.
 
     Attributes:
@@ -69,7 +70,8 @@ class Broker(Joining):
         self.handling: dict[int, Delivery] = {}
         self.ending = Ending(grace)
         given = default_middleware() if middleware is None else middleware
-        super().__init__(middleware=[self.ending, Deaths(), *given])
+        self.fires = Fires()
+        super().__init__(middleware=[self.ending, Deaths(), self.fires, *given])
         self.failure_listeners: list[FailureListener] = []
         self.event_listeners: list[EventListener] = []
         self._settling = threading.local()
@@ -97,8 +99,12 @@ class Broker(Joining):
     # What a broker is
 
     @abstractmethod
-    def store(self, messages: Sequence[Outgoing]) -> None:
+    def store(self, messages: Sequence[Outgoing], *, once: bool = False) -> None:
         """Keep all of them safely, and return when that is so.
+
+        Parameters:
+            once: do not keep what has the id of a message that was kept in this way within a week, where the broker can
+                tell; RabbitMQ cannot.
 
         Raises:
             PublishError: not within PUBLISH_TIMEOUT seconds; some may be stored.
@@ -212,11 +218,14 @@ class Broker(Joining):
         """
         return self.enqueue_many([message], delay=delay)[0]
 
-    def enqueue_many(self, messages: Sequence[Message[Any]], *, delay: int | None = None) -> list[Message[Any]]:
+    def enqueue_many(
+        self, messages: Sequence[Message[Any]], *, delay: int | None = None, once: bool = False
+    ) -> list[Message[Any]]:
         """Send many: the broker is waited for once. Raises as :meth:`enqueue`; some may be stored then.
 
         Parameters:
             delay: milliseconds, for all; a message's own option ``delay`` goes before it.
+            once: see :meth:`store`.
         """
         ready, sent = [], []
         for message in messages:
@@ -228,7 +237,7 @@ class Broker(Joining):
         if following is not None:
             following.then.extend(ready)
         else:
-            self.store([each.outgoing for each in ready])
+            self.store([each.outgoing for each in ready], once=once)
             self.enqueued(ready)
         return sent
 
@@ -285,6 +294,8 @@ class Broker(Joining):
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks, in reverse. What they send while a delivery is being ended is kept on it."""
         if _goes_back(signal, args):
+            if signal == "skip_message" and args[0].run is not None:
+                self.lane.leave(alone=args[0].run.alone)
             return
         if signal in ("process_message", "skip_message") and isinstance(args[0], Delivery):
             self._settling.delivery = args[0]
@@ -315,6 +326,7 @@ class Broker(Joining):
 
     def announce(self, envelope: Envelope | None, failure: Failure, error: BaseException | None) -> None:
         """Tell the listeners of a message that now lies safely in failed_queue; their errors harm nothing."""
+        self.fires.failed(envelope, failure)
         _call(self.failure_listeners, envelope, failure, error)
         if envelope is not None and self.event_listeners:
             worker = failure.attempts[-1]["worker"] if failure.attempts else None
@@ -329,6 +341,7 @@ class Broker(Joining):
 
     def tell_of_retry(self, envelope: Envelope, queue: str, delay: int, record: dict[str, Any]) -> None:
         """Tell the listeners of an attempt that has failed, and after which there is another one in ``delay`` ms."""
+        self.fires.retried(envelope, f"{record['error']}: {record['message']}")
         if self.event_listeners:
             detail = {"error": record["error"], "message": record["message"]}
             detail["next_at"] = timestamp(time.time() + delay / 1000)
@@ -348,11 +361,11 @@ def _call(listeners: Sequence[Callable[..., None]], *news: Any) -> None:
 
 
 def _goes_back(signal: str, args: tuple[Any, ...]) -> bool:
-    """Whether a hook is about a message that is not ended but goes back: no middleware hears of that. One that was not
-    begun would be taken for a result of None, and none is acknowledged."""
+    """Whether a hook is about a message that is not ended but goes back, or a copy: no middleware hears of that. What
+    was not begun would be taken for a result of None, and none is acknowledged."""
     if signal not in ("skip_message", "ack", "nack") or not isinstance(args[0], Delivery):
         return False
-    return isinstance(args[0].outcome, Back | Later)
+    return isinstance(args[0].outcome, Back | Later | Dropped)
 
 
 def _own_delay(message: Message[Any], delay: int | None) -> tuple[int | None, Message[Any]]:

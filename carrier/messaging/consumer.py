@@ -23,7 +23,7 @@ from carrier.messaging.envelope import Envelope, check_size, decode, now_ms
 from carrier.messaging.errors import EnvelopeError, OutcomeLost, UnknownMessageType, WorkerDied, describe
 from carrier.messaging.failure import ATTEMPTS_LIMIT, FAILED_QUEUE, Failure, attempt_record, failure_of, refusal
 from carrier.messaging.lease import Death, Ended, Running, State
-from carrier.messaging.outcome import Again, Back, Done, Failed, Later, Outcome
+from carrier.messaging.outcome import Again, Back, Done, Dropped, Failed, Later, Outcome
 from carrier.messaging.outgoing import Enqueued, Outgoing, outgoing, refused
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Consumer(dramatiq.Consumer):
         if run is None or run.slot is None or self._lease is None:
             return
         state = State.FREE
-        if stored and isinstance(outcome, Done | Again | Failed):
+        if stored and isinstance(outcome, Done | Dropped | Again | Failed):
             state = State.DONE
         elif isinstance(outcome, Again | Failed) and self.is_lost():
             logger.warning("%s failed, and its connection was lost: it counts as an attempt", delivery)
@@ -193,7 +193,7 @@ class Consumer(dramatiq.Consumer):
                 self.broker.enqueued(then)
             case Done() if then:
                 return self.replace(receipt, follow, lambda: self.broker.enqueued(then))
-            case Done():
+            case Done() | Dropped():
                 self.done(receipt)
             case Again(delay, record):
                 again = _again(delivery, _next_attempt(envelope, delay, record), delay)
@@ -212,8 +212,8 @@ class Consumer(dramatiq.Consumer):
                     self.broker.announce(envelope, failure, error)
 
                 return self.replace(receipt, [failed, *follow], dealt_with)
-            case Later(delay):
-                return self.replace(receipt, [outgoing(_put_off(envelope, delay), self.queue_name, delay)])
+            case Later(delay, meta):
+                return self.replace(receipt, [outgoing(_put_off(envelope, delay, meta), self.queue_name, delay)])
             case Back():
                 self.back(receipt)
         return True
@@ -331,8 +331,8 @@ def _next_attempt(envelope: Envelope, delay: int, record: dict[str, Any]) -> Env
     return replace(envelope, meta=meta)
 
 
-def _put_off(envelope: Envelope, delay: int) -> Envelope:
-    return replace(envelope, meta={**envelope.meta, "eta": now_ms() + delay})
+def _put_off(envelope: Envelope, delay: int, meta: dict[str, Any]) -> Envelope:
+    return replace(envelope, meta={**envelope.meta, **meta, "eta": now_ms() + delay})
 
 
 def _failed(envelope: Envelope, failure: Failure) -> Envelope:

@@ -87,7 +87,7 @@ class Joining(dramatiq.Broker):
             return (
                 waiting,
                 delayed,
-                sum(stored.record(stored.envelope()).get("queue") == queue_name for stored in failed),
+                sum(stored.record().get("queue") == queue_name for stored in failed),
             )
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from carrier.messaging.failure import Failure
@@ -35,9 +35,16 @@ class Back:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Not begun, because it must run alone and could not: handed out again ``delay`` ms from now, as it is."""
+    """Not begun, because it must run alone and could not, or another worker has it: handed out again ``delay`` ms from
+    now, as it is; ``meta`` is put into its own."""
 
     delay: int
+    meta: dict[str, Any] = field(default_factory=dict)
 
 
-Outcome = Done | Again | Failed | Back | Later
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A copy of one that was handled: away with it, as if it had never been there."""
+
+
+Outcome = Done | Again | Failed | Back | Later | Dropped

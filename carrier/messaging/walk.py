@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from carrier.messaging.document import read
 from carrier.messaging.envelope import Envelope, decode
 from carrier.messaging.errors import EnvelopeError
+from carrier.messaging.fields import is_plain
 from carrier.messaging.outgoing import Outgoing
 
 #: Decisions that are gathered before they are carried out: at most so many messages are doubled by a kill.
@@ -75,14 +77,18 @@ class Stored:
         """16 bytes that tell it from every other one in failed_queue: one that has failed again is another one."""
         return digest(self.body, (self.failure or "").encode("utf-8", "surrogatepass"))
 
-    def record(self, envelope: Envelope | None) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """The failure with which it lies in failed_queue, in it or beside it; empty where there is none."""
-        found: Any = envelope.meta.get("failure") if envelope else None
-        if self.failure is not None:
-            try:
+        found: Any = None
+        try:
+            if self.failure is not None:
                 found = json.loads(self.failure)
-            except (ValueError, RecursionError):
-                found = None
+            elif isinstance(document := read(self.body), dict):
+                # No envelope is made where only the failure is asked for, of very many.
+                meta = document["meta"] if is_plain(document) else decode(self.body).meta
+                found = meta.get("failure")
+        except (EnvelopeError, ValueError, RecursionError):
+            return {}
         return found if isinstance(found, dict) else {}
 
 

@@ -7,61 +7,17 @@ sending leaves it for the next one, and of two copies of a message one finds tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum, auto
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from carrier.store.database import insert, session
 from carrier.store.models import FireEntry
+from carrier.store.turn import DONE, FAILED, LOST, OPEN, RECORDED, RETRYING, RUNNING, SENT, Fire, Holder, Turn, Verdict
 
-#: To be sent, and sent.
-RECORDED, SENT = "recorded", "sent"
-#: A worker has it, or will have it again.
-RUNNING, RETRYING = "running", "retrying"
-#: How it ended; of one that is lost its worker was not heard of any more.
-DONE, FAILED, LOST = "done", "failed", "lost"
-#: Never sent: it was too late, or the one before it was not over.
-MISSED, SKIPPED = "missed", "skipped"
-#: Not over yet.
-OPEN = (RECORDED, SENT, RUNNING, RETRYING)
 #: Fire times of a schedule that are kept.
 _KEPT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Fire:
-    """A fire time that is new."""
-
-    schedule: str
-    at: datetime
-    message_id: str
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Which try of a message: how often it was sent back by hand, and the attempt since then."""
-
-    returned: int
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who runs it, as somebody saw it."""
-
-    owner: str
-    beat: int
-
-
-class Verdict(Enum):
-    """What the worker does with a message that it was given."""
-
-    RUN = auto()
-    DROP = auto()
 
 
 # For the scheduler
@@ -148,11 +104,12 @@ def claim(message_id: str, turn: Turn, owner: str, worker: str, seen: Holder | N
     return Verdict.RUN
 
 
-def beat(owner: str) -> None:
-    """Say that this worker lives."""
-    with session() as opened:
-        own = update(FireEntry).where(FireEntry.state == RUNNING, FireEntry.owner == owner)
-        opened.execute(own.values(beat=FireEntry.beat + 1))
+def beat(owner: str, message_ids: Sequence[str]) -> None:
+    """Say that this worker lives, and runs these."""
+    if message_ids:
+        with session() as opened:
+            own = [FireEntry.message_id.in_(message_ids), FireEntry.state == RUNNING, FireEntry.owner == owner]
+            opened.execute(update(FireEntry).where(*own).values(beat=FireEntry.beat + 1))
 
 
 def end(message_id: str, turn: Turn, owner: str, state: str, error: str | None = None) -> None:
@@ -162,13 +119,6 @@ def end(message_id: str, turn: Turn, owner: str, state: str, error: str | None =
     same = [FireEntry.owner == owner, FireEntry.returned == turn.returned, FireEntry.attempt == turn.attempt]
     with session() as opened:
         opened.execute(update(FireEntry).where(FireEntry.message_id == message_id, *same).values(ended))
-
-
-def give_back(owner: str) -> None:
-    """What this worker has begun goes back into its queue as it was."""
-    with session() as opened:
-        own = update(FireEntry).where(FireEntry.state == RUNNING, FireEntry.owner == owner)
-        opened.execute(own.values(state=SENT, owner=None, began=None))
 
 
 # For people

@@ -14,6 +14,8 @@ _LIMITS = {
     "statement_timeout": 30_000,
     "idle_in_transaction_session_timeout": 10_000,
 }
+#: A server that has vanished is noticed after so many seconds, and milliseconds where something was sent.
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 #: Of the advisory lock that migrations take.
 _MIGRATING = 0xCA221E2
 #: Milliseconds to wait for others who migrate.
@@ -25,7 +27,12 @@ def engine(url: str) -> Engine:
     options = " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())
     return create_engine(
         re.sub(r"^postgres(ql)?:", "postgresql+psycopg:", url),
-        connect_args={"connect_timeout": _CONNECTING, "application_name": "carrier", "options": options},
+        connect_args={
+            "connect_timeout": _CONNECTING,
+            "application_name": "carrier",
+            "options": options,
+            **_KEEPALIVE,
+        },
         hide_parameters=True,
         pool_pre_ping=True,  # a server that was restarted has closed what is in the pool
     )

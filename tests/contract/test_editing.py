@@ -20,7 +20,6 @@ from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.walk import Stored
 from carrier.monitor import failed
 from carrier.monitor.failed import FailedMessage, Filter, editing
-from carrier.monitor.failed.message import read
 from tests.contract.backend import Backend
 from tests.contract.conftest import Working
 from tests.waiting import wait_until
@@ -50,7 +49,7 @@ def failing(tmp_path: Path) -> Callable[..., FailedMessage]:
 
     def make(type_: str = "order", **payload: Any) -> FailedMessage:
         body = Envelope("a", type_, payload, 1, meta={"failure": {"queue": "work_queue"}}).encode()
-        return read(Stored(body, None, None), broker)
+        return FailedMessage(Stored(body, None, None), broker)
 
     return make
 

@@ -153,7 +153,7 @@ class EmbeddedBroker(Broker):
 
     # The verbs
 
-    def store(self, messages: Sequence[Outgoing]) -> None:
+    def store(self, messages: Sequence[Outgoing], *, once: bool = False) -> None:
         """See :meth:`Broker.store`; all are stored, or none."""
         until = time.monotonic() + self._publish_timeout
         while True:
@@ -161,7 +161,8 @@ class EmbeddedBroker(Broker):
                 database = self.database
                 with database.transaction(database.sending) as connection:
                     database.check_room()
-                    connection.executemany(schema.INSERT, schema.rows(messages))
+                    new = schema.note(connection, messages) if once else messages
+                    connection.executemany(schema.INSERT, schema.rows(new))
             except (sqlite3.Error, DiskAlarm) as error:
                 if time.monotonic() >= until:
                     raise PublishError(f"{self.folder / 'queue.db'}: cannot be written: {error}") from None

@@ -92,8 +92,9 @@ class Database:
         version = self.sending.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self.sending.executescript(f"BEGIN IMMEDIATE; {schema.CREATE} COMMIT;")
-        elif version == 1:
-            self.sending.executescript(f"BEGIN IMMEDIATE; {schema.FROM_1} COMMIT;")
+        elif version < schema.VERSION:
+            steps = "".join(schema.UPGRADES[step] for step in range(version, schema.VERSION))
+            self.sending.executescript(f"BEGIN IMMEDIATE; {steps} COMMIT;")
         elif version != schema.VERSION:
             self.sending.close()
             raise BrokerUnavailable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
 from carrier.messaging.envelope import now_ms
@@ -9,11 +10,11 @@ from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
 
 #: ``PRAGMA user_version`` of the file.
-VERSION = 2
+VERSION = 3
 
 #: ``due`` is Unix time in ms while a message is delayed, 0 once it is ready. ``owner`` is 0, or the process that has
 #: leased it. ``failure`` is the JSON beside bytes that never reached a handler, ``died`` that of the handler that was
-#: running when its process ended.
+#: running when its process ended. ``once`` has the ids of messages that must not be stored again, and since when.
 CREATE = """
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -28,11 +29,25 @@ CREATE TABLE messages (
 CREATE INDEX ready ON messages (queue, priority DESC, seq) WHERE owner = 0 AND due = 0;
 CREATE INDEX delayed ON messages (due) WHERE due > 0;
 CREATE INDEX leased ON messages (owner) WHERE owner > 0;
-PRAGMA user_version = 2;
+CREATE TABLE once (id TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX once_since ON once (since);
+PRAGMA user_version = 3;
 """
 
-#: From a file of version 1.
-FROM_1 = "ALTER TABLE messages ADD COLUMN died TEXT; PRAGMA user_version = 2;"
+#: From a file of each older version to the next one.
+UPGRADES = {
+    1: "ALTER TABLE messages ADD COLUMN died TEXT; PRAGMA user_version = 2;",
+    2: """
+CREATE TABLE once (id TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX once_since ON once (since);
+PRAGMA user_version = 3;
+""",
+}
+
+NOTE = "INSERT INTO once (id, since) VALUES (?, ?) ON CONFLICT DO NOTHING"
+FORGET = "DELETE FROM once WHERE since < ?"
+#: Milliseconds for which they are kept.
+_WEEK = 7 * 86_400_000
 
 INSERT = "INSERT INTO messages (queue, priority, due, body, failure) VALUES (?, ?, ?, ?, ?)"
 
@@ -78,6 +93,13 @@ SELECT seq, body, failure FROM messages
 WHERE seq IN (SELECT value FROM json_each(?)) AND queue = ? AND owner = 0 AND due = 0 ORDER BY seq
 """
 REMOVE = "DELETE FROM messages WHERE seq = ? AND queue = ? AND owner = 0"
+
+
+def note(connection: sqlite3.Connection, messages: Sequence[Outgoing]) -> list[Outgoing]:
+    """Those whose ids were not noted before; now they are."""
+    now = now_ms()
+    connection.execute(FORGET, (now - _WEEK,))
+    return [each for each in messages if connection.execute(NOTE, (each.id, now)).rowcount]
 
 
 def rows(messages: Sequence[Outgoing]) -> list[tuple[str, int, int, bytes, str | None]]:

@@ -189,7 +189,7 @@ class RabbitmqBroker(Broker):
 
     # The verbs
 
-    def store(self, messages: Sequence[Outgoing]) -> None:
+    def store(self, messages: Sequence[Outgoing], *, once: bool = False) -> None:
         """See :meth:`Broker.store`. What was refused or lost on the way is published again in time."""
         until = time.monotonic() + self._publish_timeout
         for start in range(0, len(messages), _CHUNK):

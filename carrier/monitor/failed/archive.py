@@ -30,7 +30,7 @@ from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.walk import WINDOW, Stored
 from carrier.monitor.failed.looking import Progress, look
-from carrier.monitor.failed.message import FailedMessage, read
+from carrier.monitor.failed.message import FailedMessage
 from carrier.monitor.failed.selection import Counted, Filter
 
 _HEAD = "failed messages of Carrier"
@@ -114,7 +114,7 @@ def restore(broker: Broker, path: Path, *, by: str = "", progress: Progress | No
         waiting: list[FailedMessage] = []
         for number, stored in enumerate(_messages(path), 1):
             if not there.takes(stored):
-                waiting.append(read(stored, broker))
+                waiting.append(FailedMessage(stored, broker))
             if len(waiting) == WINDOW or (waiting and number == total):
                 broker.store([_outgoing(each) for each in waiting])
                 for each in waiting:

@@ -21,7 +21,7 @@ from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.feed import Feed, News
 from carrier.messaging.walk import Stored
 from carrier.monitor.failed.looking import Group
-from carrier.monitor.failed.message import read
+from carrier.monitor.failed.message import FailedMessage
 from carrier.monitor.masking import masking
 
 logger = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class Index:
             self._writer.execute("COMMIT")
 
     def _row(self, key: bytes, stored: Stored) -> tuple[object, ...]:
-        failed = read(stored, self._broker)
+        failed = FailedMessage(stored, self._broker)
         texts = (
             *(failed.fingerprint, failed.type, failed.error, failed.message, failed.place),
             *(failed.first_at, failed.failed_at),

@@ -10,7 +10,7 @@ from typing import Any
 from carrier.messaging.broker import Broker
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.walk import Walk
-from carrier.monitor.failed.message import FailedMessage, read
+from carrier.monitor.failed.message import FailedMessage
 from carrier.monitor.failed.selection import Counted, Filter
 from carrier.monitor.masking import masking
 
@@ -56,7 +56,7 @@ def messages(broker: Broker, walking: Walk, progress: Progress | None = None) ->
     for number, stored in enumerate(walking, 1):
         if progress is not None and number % _STEP == 0:
             progress(number, walking.total)
-        yield read(stored, broker)
+        yield FailedMessage(stored, broker)
 
 
 def look(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import Envelope
 from carrier.messaging.event import Event, event_of
+from carrier.messaging.fires import FIRE, RETURNED, turn_of
 from carrier.messaging.outgoing import Outgoing, outgoing
 from carrier.messaging.walk import Stored, digest
 from carrier.monitor.masking import masking
@@ -20,20 +21,29 @@ _OF_THE_FAILURE = ("failure", "attempts", "attempt")
 UNRECORDED = "unrecorded"
 
 
-@dataclass(frozen=True)
 class FailedMessage:
     """One message of failed_queue.
 
     Attributes:
-        envelope: None when the body is not one.
         failure: the whole record; empty where there is none.
         broker: where it lies.
     """
 
-    stored: Stored = field(repr=False)
-    envelope: Envelope | None
-    failure: dict[str, Any] = field(repr=False)
-    broker: Broker = field(repr=False)
+    __slots__ = ("_envelope", "_is_read", "broker", "failure", "stored")
+
+    def __init__(self, stored: Stored, broker: Broker) -> None:
+        self.stored = stored
+        self.broker = broker
+        self.failure = stored.record()
+        self._envelope: Envelope | None = None
+        self._is_read = False
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """None when the body is not one. It is read when it is first asked for: groups of very many never do."""
+        if not self._is_read:
+            self._envelope, self._is_read = self.stored.envelope(), True
+        return self._envelope
 
     @property
     def id(self) -> str:
@@ -160,15 +170,11 @@ class FailedMessage:
         return Event(what, self.id, self.type, self.queue, attempt=1, detail=detail)
 
 
-def read(stored: Stored, broker: Broker) -> FailedMessage:
-    """What lies in failed_queue, whatever it is."""
-    envelope = stored.envelope()
-    return FailedMessage(stored, envelope, stored.record(envelope), broker)
-
-
 def afresh(envelope: Envelope) -> Envelope:
     """``envelope`` without its failure, before its first attempt."""
     meta = {name: value for name, value in envelope.meta.items() if name not in _OF_THE_FAILURE}
+    if FIRE in meta:  # its first run is over; this one is another
+        meta[RETURNED] = turn_of(envelope).returned + 1
     return replace(envelope, meta={"attempt": 1, **meta})
 
 

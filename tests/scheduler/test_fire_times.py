@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.cron import Cron
 from scheduler.every import Every
-from tests.crontab import ZONES, Crontab, changes, expression, minutes
+from tests.scheduler.crontab import ZONES, Crontab, changes, expression, minutes
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
