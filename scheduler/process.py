@@ -64,7 +64,7 @@ class Scheduler:
         self._broker, self._news, self._clock = broker, news, Clock()
         self._leadership = Leadership(lambda: news.put(_LEADER), self._clock)
         self._jobs = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(2)})
-        self._one_round = threading.RLock()
+        self._one_round, self._is_ending = threading.RLock(), False
         self._rounds = self._rounds_of(settings)
         self._sender = Sender(broker, settings.config.schedule, self._leads)
 
@@ -106,6 +106,8 @@ class Scheduler:
                     self._sender.wake()
         finally:
             logger.info("stopping")
+            with self._one_round:  # APScheduler waits for it, under the lock that planning the next one takes
+                self._is_ending = True
             self._jobs.shutdown()
             self._sender.end()
             self._leadership.end()
@@ -148,6 +150,8 @@ class Scheduler:
     def _plan(self, wait: timedelta) -> None:
         """Have a round after ``wait``, while this process leads."""
         with self._one_round:
+            if self._is_ending:
+                return
             if self._leads() is None:
                 if self._jobs.get_job("round") is not None:
                     self._jobs.remove_job("round")

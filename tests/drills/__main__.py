@@ -18,6 +18,7 @@ from tests.drills import (
     on_disk,
     poison,
     refusals,
+    schedules,
     workers_killed,
 )
 from tests.drills.drill import Drill, run
@@ -36,6 +37,7 @@ MODULES = (
     on_disk,
     handlers,
     mending,
+    schedules,
 )
 DRILLS: dict[str, Drill] = {drill.name: drill for module in MODULES for drill in module.DRILLS}
 #: Where stock Dramatiq is put through a drill.

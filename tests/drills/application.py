@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import datetime
 from functools import cache
 
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.middleware import CurrentMessage
 
 import carrier
 from tests.drills import QUEUE
@@ -81,6 +83,15 @@ def refuse(n: int, seconds: float = 0, padding: str = "") -> None:
         raise RuntimeError(f"user{n}@example.com is refused")
     else:
         int(f"number {n}")
+
+
+@dramatiq.actor(queue_name=QUEUE)
+def tick() -> None:
+    """Notes its fire time, in Unix seconds."""
+    delivery = CurrentMessage.get_current_message()
+    n = round(datetime.fromisoformat(delivery.envelope.meta["fire"]).timestamp())
+    began(n)
+    note(f"done {n} {time.time()}")
 
 
 @dramatiq.actor(queue_name=QUEUE, max_retries=2, **_RETRY)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,11 @@ class Site:
         """``count`` worker programs, kept alive."""
         dramatiq = str(Path(sys.executable).parent / "dramatiq")
         words = ("tests.drills.application", "-p", str(processes), "-t", str(threads))
-        crew = Crew(count, lambda: self.start("workers", dramatiq, *words))
+        return self.crew("workers", count, dramatiq, *words)
+
+    def crew(self, name: str, count: int, *command: str) -> Crew:
+        """``count`` programs, kept alive, with their output in ``name.log``."""
+        crew = Crew(count, lambda: self.start(name, *command))
         self._crews.append(crew)
         return crew
 
@@ -216,4 +221,6 @@ class Site:
 
 def _number(body: bytes) -> int:
     fields = json.loads(body)
+    if "fire" in fields.get("meta", {}):
+        return round(datetime.fromisoformat(fields["meta"]["fire"]).timestamp())
     return int((fields["args"] if "args" in fields else fields["meta"]["args"])[0])

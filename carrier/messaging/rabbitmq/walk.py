@@ -39,7 +39,7 @@ LOCK = "carrier.failed.lock"
 _TURN, _LONG, _PAUSE = 600.0, 2.0, 0.1
 #: Seconds without a message after which the queue is asked whether it is empty: a quorum queue may take one to begin.
 _QUIET = 0.2
-#: Seconds to wait at most until what was looked at is back in the queue.
+#: Seconds without another message that is back in the queue, after which the others are not waited for.
 _BACK = 2.0
 
 
@@ -194,6 +194,8 @@ class RabbitmqWalk(Walk):
             return
         for channel, _ in self._consumers:
             channel.basic_nack(0, multiple=True)  # all that it holds
-        until = time.monotonic() + _BACK
-        while self._ready() < self._held and time.monotonic() < until:
+        before, since = -1, time.monotonic()
+        while (ready := self._ready()) < self._held and time.monotonic() - since < _BACK:
+            if ready != before:
+                before, since = ready, time.monotonic()
             self._connection.sleep(_QUIET / 10)  # nobody is told
