@@ -220,10 +220,24 @@ class Settings(BaseModel):
         }
 
     @property
+    def schedules(self) -> dict[str, Schedule]:
+        """carrier.toml's schedules. Where it says nothing of any, Carrier's own actors have two: the store is backed up
+        every night, and old logs are removed, where there are any."""
+        if "schedule" in self.config.model_fields_set or self.carrier_actors != "actors":
+            return self.config.schedule
+        has_logs = (self.home / "log").is_dir()
+        return {name: each for name, each in _DEFAULT_SCHEDULES.items() if has_logs or each.message.type == "backup"}
+
+    @property
+    def store_file(self) -> Path:
+        """The store without a DATABASE_URL."""
+        return self.home / "carrier.db"
+
+    @property
     def store_url(self) -> str:
         """The store as an SQLAlchemy URL. It may hold a password: do not print it."""
         if self.database_url is None:
-            return f"sqlite:///{self.home / 'carrier.db'}"
+            return f"sqlite:///{self.store_file}"
         return self.database_url.get_secret_value()
 
     @property
@@ -256,6 +270,16 @@ class Settings(BaseModel):
                 "DATABASE_URL: must be as postgresql://user:password@host/database or sqlite:////var/lib/carrier.db"
             )
         return self
+
+
+_DEFAULT_SCHEDULES = {
+    "nightly-backup": Schedule(
+        message=ScheduledMessage(type="backup", payload={"database": "default", "path": "nightly"}), cron="0 2 * * *"
+    ),
+    "daily-cleanup": Schedule(
+        message=ScheduledMessage(type="cleanup", payload={"type": "logs", "days": 30}), cron="30 3 * * *"
+    ),
+}
 
 
 def _check_url(settings: Settings, name: str, schemes: tuple[str, ...], example: str) -> None:

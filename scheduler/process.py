@@ -66,10 +66,10 @@ class Scheduler:
         self._jobs = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(2)})
         self._one_round, self._is_ending = threading.RLock(), False
         self._rounds = self._rounds_of(settings)
-        self._sender = Sender(broker, settings.config.schedule, self._leads)
+        self._sender = Sender(broker, settings.schedules, self._leads)
 
     def _rounds_of(self, settings: Settings) -> Rounds:
-        schedules, now, where = settings.config.schedule, self._clock.now(), str(settings.carrier_config)
+        schedules, now, where = settings.schedules, self._clock.now(), str(settings.carrier_config)
         timings = {name: checked(name, each, self._broker, where=where) for name, each in schedules.items()}
         agendas = {
             name: Agenda(name, each, timings[name], text_of(each), self._clock, now)
@@ -127,7 +127,7 @@ class Scheduler:
             with self._one_round:
                 rounds = self._rounds_of(settings)
                 self._round()  # what is due by now is so by what held until now
-                self._rounds, self._sender.schedules = rounds, settings.config.schedule
+                self._rounds, self._sender.schedules = rounds, settings.schedules
                 self._plan(timedelta(0))
         except SettingsError as error:
             logger.error("what was changed is not taken up: %s", error)
@@ -169,7 +169,7 @@ class Scheduler:
 
 def problems(settings: Settings, broker: Broker) -> Iterator[str]:
     """What is wrong with the schedules, for ``carrier check``."""
-    for name, schedule in settings.config.schedule.items():
+    for name, schedule in settings.schedules.items():
         try:
             checked(name, schedule, broker, where=str(settings.carrier_config))
         except SettingsError as error:

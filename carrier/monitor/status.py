@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from carrier.messaging.broker import Broker
+from carrier.messaging.envelope import timestamp
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.figures import Figures, QueueFigures
+from carrier.store.errors import StoreUnavailable
+from settings import get_settings
+
+#: So many fire times skipped one after the other need somebody; so does a scheduler that was not heard of for so long.
+_SKIPS, _SILENT = 3, timedelta(seconds=30)
 
 
 def status(broker: Broker) -> Figures:
@@ -17,7 +24,25 @@ def status(broker: Broker) -> Figures:
     """
     figures = broker.figures()
     own = [alarm for each in figures.queues if (alarm := _alarm(each))]
-    return replace(figures, alarms=[*figures.alarms, *own])
+    return replace(figures, alarms=[*figures.alarms, *own, *_alarms_of_schedules()])
+
+
+def _alarms_of_schedules() -> list[str]:
+    """What is wrong with schedules, where a scheduler has ever run."""
+    settings = get_settings()
+    enabled = [name for name, each in settings.schedules.items() if each.enabled]
+    if not enabled or (settings.database_url is None and not settings.store_file.exists()):
+        return []
+    from carrier.store import fires, leader
+
+    try:
+        row, skipping = leader.look(), fires.skipping(enabled, _SKIPS)
+    except StoreUnavailable as error:
+        return [str(error)]
+    alarms = [f"schedule {name} is skipped again and again: carrier schedule history {name}" for name in skipping]
+    if row is not None and datetime.now(UTC) - row.at > _SILENT:
+        alarms.insert(0, f"no scheduler runs since {timestamp(row.at.timestamp())}; start one: carrier scheduler")
+    return alarms
 
 
 def _alarm(queue: QueueFigures) -> str | None:

@@ -14,7 +14,21 @@ from sqlalchemy.orm import Session
 
 from carrier.store.database import insert, session
 from carrier.store.models import FireEntry
-from carrier.store.turn import DONE, FAILED, LOST, OPEN, RECORDED, RETRYING, RUNNING, SENT, Fire, Holder, Turn, Verdict
+from carrier.store.turn import (
+    DONE,
+    FAILED,
+    LOST,
+    OPEN,
+    RECORDED,
+    RETRYING,
+    RUNNING,
+    SENT,
+    SKIPPED,
+    Fire,
+    Holder,
+    Turn,
+    Verdict,
+)
 
 #: Fire times of a schedule that are kept.
 _KEPT = 1_000
@@ -129,3 +143,15 @@ def of(schedule: str, limit: int) -> list[FireEntry]:
     with session() as opened:
         found = select(FireEntry).where(FireEntry.schedule == schedule).order_by(FireEntry.at.desc())
         return list(opened.scalars(found.limit(limit)))
+
+
+def skipping(schedules: Iterable[str], number: int) -> list[str]:
+    """Those of which the newest ``number`` fire times were all skipped."""
+    with session() as opened:
+        found = []
+        for name in schedules:
+            newest = select(FireEntry.state).where(FireEntry.schedule == name).order_by(FireEntry.at.desc())
+            states = list(opened.scalars(newest.limit(number)))
+            if states == [SKIPPED] * number:
+                found.append(name)
+        return found

@@ -1,0 +1,1 @@
+"""The commands of the scheduler, each a thin call into its rooms."""

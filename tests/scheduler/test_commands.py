@@ -1,0 +1,139 @@
+"""``carrier schedule`` and what ``carrier status`` says of schedules."""
+
+from __future__ import annotations
+
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carrier.store import fires
+from carrier.store.database import session
+from carrier.store.turn import SKIPPED, Fire
+from scheduler import by_hand
+from scheduler.message import id_of, jitter
+from settings import Schedule, get_settings
+from tests.programs import Run, Start
+from tests.waiting import wait_until
+
+CLEANUP = 'message = {type = "cleanup", payload = {type = "demo", days = 30}}'
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This process sees the store of the programs."""
+    monkeypatch.setenv("CARRIER_HOME", str(tmp_path / "var"))
+    get_settings.cache_clear()
+    return tmp_path / "var"
+
+
+def listed(run: Run) -> dict[str, Any]:
+    seen = json.loads(run("carrier", "schedule", "list", "--json").stdout)
+    return {**{each["name"]: each for each in seen["schedules"]}, "leader": seen["leader"]}
+
+
+def test_people_look_and_have_it_fire_pause_and_resume(run: Run, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "carrier.toml").write_text(
+        f'[schedule.often]\n{CLEANUP}\nevery = "1s"\n[schedule.nightly]\n{CLEANUP}\ncron = "0 2 * * *"\njitter = "1h"\n'
+        f'[schedule.off]\n{CLEANUP}\nevery = "1s"\nenabled = false\n'
+    )
+    (tmp_path / "var" / "demo").mkdir(parents=True)
+    scheduler = start("carrier", "scheduler")
+    worker = start("carrier", "worker")
+    wait_until(lambda: (listed(run)["often"]["last"] or {}).get("ended"), "it has fired, and is done", every=0.2)
+    seen = listed(run)
+    assert seen["leader"].endswith(f":{scheduler.pid}")
+    assert seen["nightly"]["next"].endswith("T02:00:00.000Z")
+    assert (seen["off"]["state"], seen["off"]["next"]) == ("off", None)
+
+    assert run("carrier", "schedule", "pause", "often").stdout.startswith("often is paused")
+    assert listed(run)["often"]["state"] == "paused"
+    scheduler.signal(signal.SIGTERM)
+    assert scheduler.wait() == 0
+    scheduler = start("carrier", "scheduler")
+    wait_until(lambda: "leading" in scheduler.output(), "another one leads")
+    before = json.loads(run("carrier", "schedule", "history", "often", "--json").stdout)
+    sent = run("carrier", "schedule", "run", "nightly")
+    id_ = sent.stdout.split()[1].rstrip(":")
+
+    def history() -> list[dict[str, Any]]:
+        return list(json.loads(run("carrier", "schedule", "history", "nightly", "--json").stdout))
+
+    wait_until(lambda: [each["state"] for each in history()] == ["done"], "it was run by hand", every=0.2)
+    assert history()[0]["message_id"] == id_
+    assert run("carrier", "schedule", "resume", "often").stdout == "often goes on\n"
+    resumed = datetime.now(UTC)
+
+    def since() -> list[datetime]:
+        found = json.loads(run("carrier", "schedule", "history", "often", "--json").stdout)
+        return [datetime.fromisoformat(each["at"]) for each in found[: len(found) - len(before)]]
+
+    wait_until(since, "it fires again", every=0.2)
+    assert min(since()) > resumed - timedelta(seconds=1.5)  # nothing is made up for
+    assert "done" in run("carrier", "schedule", "history", "often").stdout
+    for each in (scheduler, worker):
+        each.signal(signal.SIGTERM)
+        assert each.wait() == 0
+
+
+def test_next_fire_times_are_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "carrier.toml").write_text(f'[schedule.s]\n{CLEANUP}\ncron = "0 2 29 2 *"\n')
+    found = run("carrier", "schedule", "next", "s", "--count", "2").stdout.splitlines()
+    assert len(found) == 2
+    assert all("-02-29 02:00:00 UTC" in line for line in found)
+
+
+def test_a_schedule_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "carrier.toml").write_text(f'[schedule.s]\n{CLEANUP}\nevery = "1m"\n')
+    for words in (("run",), ("pause",), ("resume",), ("history",), ("next",)):
+        done = run("carrier", "schedule", *words, "nope")
+        assert done.returncode == 1
+        assert done.stderr == "carrier: there is no schedule 'nope' in carrier.toml (known: s)\n"
+
+
+def test_without_any_carriers_own_actors_have_two(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "var" / "log").mkdir(parents=True)
+    assert listed(run).keys() == {"nightly-backup", "daily-cleanup", "leader"}
+    (tmp_path / "carrier.toml").write_text("[schedule]\n")
+    assert "Nothing is scheduled" in run("carrier", "schedule", "list").stdout
+
+
+def test_status_says_that_no_scheduler_runs_and_what_is_skipped(
+    run: Run, start: Start, tmp_path: Path, home: Path
+) -> None:
+    (tmp_path / "carrier.toml").write_text(f'[schedule.s]\n{CLEANUP}\nevery = "1h"\noverlap = "skip"\n')
+    assert "schedule" not in run("carrier", "status").stdout  # none has ever run
+    scheduler = start("carrier", "scheduler")
+    wait_until(lambda: "leading" in scheduler.output(), "it leads")
+    now = datetime.now(UTC)
+    with session() as opened:
+        times = [now - timedelta(hours=n) for n in range(3)]
+        fires.record(opened, [Fire("s", at, id_of("s", at), SKIPPED) for at in times])
+    said = run("carrier", "status").stdout
+    assert "! schedule s is skipped again and again: carrier schedule history s" in said
+    assert "no scheduler" not in said
+    scheduler.signal(signal.SIGTERM)
+    assert scheduler.wait() == 0
+    said = run("carrier", "schedule", "list").stdout
+    assert "no scheduler runs" in said
+    assert "! s: skipped 3 times since" in said
+
+
+def test_the_delay_of_jitter_is_always_the_same_for_a_fire_time() -> None:
+    schedule = Schedule.model_validate({"message": {"type": "cleanup"}, "every": "1h", "jitter": "10m"})
+    at = datetime(2026, 11, 26, 10, tzinfo=UTC)
+    delays = [jitter("s", schedule, at + timedelta(hours=n)) for n in range(200)]
+    assert delays == [jitter("s", schedule, at + timedelta(hours=n)) for n in range(200)]
+    assert 0 <= min(delays) < 60_000
+    assert 540_000 < max(delays) <= 600_000
+    assert jitter("s", schedule.model_copy(update={"jitter": None}), at) == 0
+
+
+def test_a_schedule_that_is_paused_before_any_scheduler_ran(home: Path) -> None:
+    schedule = Schedule.model_validate({"message": {"type": "cleanup"}, "every": "1h"})
+    by_hand.pause("s", schedule)
+    assert by_hand.resume("s")
+    assert not by_hand.resume("s")
