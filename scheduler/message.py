@@ -28,14 +28,18 @@ def id_of(name: str, at: datetime) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{name}@{text_of(at)}"))
 
 
-def message_of(name: str, schedule: Schedule, at: datetime, broker: Broker) -> Message[Any]:
-    """The message of a fire time."""
+def message_of(name: str, schedule: Schedule, at: datetime, broker: Broker, *, monitored: bool = False) -> Message[Any]:
+    """The message of a fire time.
+
+    Parameters:
+        monitored: whether Sentry waits for its end.
+    """
     message = broker.message(
         schedule.message.type,
         schedule.message.payload,
         broker_priority=schedule.priority,
         delay=jitter(name, schedule, at) or None,
-        meta={"schedule": name, "fire": text_of(at)},
+        meta={"schedule": name, "fire": text_of(at), **({"monitored": True} if monitored else {})},
     )
     return message.copy(message_id=id_of(name, at))
 

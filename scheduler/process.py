@@ -8,7 +8,7 @@ import logging
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -65,8 +65,15 @@ class Scheduler:
         self._leadership = Leadership(lambda: news.put(_LEADER), self._clock)
         self._jobs = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(2)})
         self._one_round, self._is_ending = threading.RLock(), False
+        self._at_end: Callable[[], None] = lambda: None
         self._rounds = self._rounds_of(settings)
         self._sender = Sender(broker, settings.schedules, self._leads)
+        if settings.sentry_dsn is not None:
+            from carrier.monitor import checkin
+
+            self._sender.is_monitored = lambda schedule: checkin.monitor(schedule) is not None
+            self._sender.listeners.append(lambda fire, each: checkin.fired(fire.schedule, each, fire.message_id))
+            self._at_end = checkin.flush
 
     def _rounds_of(self, settings: Settings) -> Rounds:
         schedules, now, where = settings.schedules, self._clock.now(), str(settings.carrier_config)
@@ -111,6 +118,7 @@ class Scheduler:
             self._jobs.shutdown()
             self._sender.end()
             self._leadership.end()
+            self._at_end()
 
     def _what_happens(self) -> str | None:
         try:

@@ -10,6 +10,9 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dramatiq.message import Message
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError
@@ -36,6 +39,10 @@ class Sender(threading.Thread):
     Parameters:
         leads: owner and fence while it does.
         schedules: by name; of the fire times of others the messages are not known.
+
+    Attributes:
+        listeners: told of each message that is in its queue now.
+        is_monitored: whether Sentry waits for the end of a schedule's messages.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class Sender(threading.Thread):
         super().__init__(name="sender", daemon=True)
         self.schedules = schedules
         self.listeners: list[Listener] = []
+        self.is_monitored: Callable[[Schedule], bool] = lambda schedule: False
         self._broker, self._leads = broker, leads
         self._wake, self._ending = threading.Event(), False
         self._failing: set[str] = set()  # queues
@@ -90,8 +98,12 @@ class Sender(threading.Thread):
                     fire.state = MISSED  # it is not in carrier.toml any more
         return by_queue, len(found) == _SOME
 
+    def _message(self, fire: FireEntry) -> Message[Any]:
+        schedule = self.schedules[fire.schedule]
+        return message_of(fire.schedule, schedule, fire.at, self._broker, monitored=self.is_monitored(schedule))
+
     def _send(self, queue: str, due: Sequence[FireEntry]) -> bool:
-        messages = [message_of(each.schedule, self.schedules[each.schedule], each.at, self._broker) for each in due]
+        messages = [self._message(each) for each in due]
         try:
             self._broker.enqueue_many(messages, once=True)
         except CarrierError as error:

@@ -196,7 +196,7 @@ def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     work.send()
     broker.close()
     with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
-        database.execute("ALTER TABLE messages DROP COLUMN died")
+        database.executescript("ALTER TABLE messages DROP COLUMN died; DROP TABLE once;")
         database.execute("PRAGMA user_version = 1")
     work.send()
     consumer = broker.consume("q", prefetch=2, timeout=1000)

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,10 +33,19 @@ FIRE, _SEEN, RETURNED = "fire", "seen", "returned"
 _BEAT, _PUT_OFF = 5.0, 15_000
 
 
+#: Told of each message of a schedule that is done or has finally failed: which it is, and the seconds it took.
+Listener = Callable[[Envelope, str, float | None], None]
+
+
 class Fires(Middleware):
-    """Claims the row of a fire time before its handler begins; what has no row is run."""
+    """Claims the row of a fire time before its handler begins; what has no row is run.
+
+    Attributes:
+        listeners: their errors harm nothing.
+    """
 
     def __init__(self) -> None:
+        self.listeners: list[Listener] = []
         self._process: _Process | None = None
         self._lock = threading.Lock()
 
@@ -82,6 +92,7 @@ class Fires(Middleware):
         match message.decide():
             case Done():
                 own.end(message.envelope, DONE)
+                self._tell(message.envelope, DONE, time.time() - message.run.began if message.run else None)
             case Back() | Later():
                 own.end(message.envelope, SENT)
             case _:
@@ -99,6 +110,14 @@ class Fires(Middleware):
         """It lies in failed_queue."""
         if envelope is not None and FIRE in envelope.meta:
             self._own().end(envelope, FAILED, f"{failure.error}: {failure.message}")
+            self._tell(envelope, FAILED, None)
+
+    def _tell(self, envelope: Envelope, state: str, seconds: float | None) -> None:
+        for listener in self.listeners:
+            try:
+                listener(envelope, state, seconds)
+            except Exception:
+                logger.exception("a listener failed")
 
 
 class _Process:

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 #: Seconds for which entries are gathered.
 _PAUSE = 0.5
 #: Seconds that an ending process waits for the store.
-_ENDING = 2.0
+_ENDING = 5.0
 #: Entries that wait to be written: above the first number what was done at the first attempt is left out, and above
 #: the second the oldest go.
 _MANY, _MOST = 500, 10_000

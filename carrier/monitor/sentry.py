@@ -19,6 +19,7 @@ from sentry_sdk.utils import BadDsn, event_from_exception
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import Envelope
 from carrier.messaging.failure import Failure
+from carrier.monitor import checkin
 from settings import SettingsError
 
 #: Seconds that an ending worker waits for events that are on their way.
@@ -46,8 +47,9 @@ def start(dsn: str) -> None:
 
 
 def watch(broker: Broker) -> None:
-    """Report what finally fails on ``broker``."""
+    """Report what finally fails on ``broker``, and how the messages of schedules end."""
     broker.failure_listeners.append(report)
+    checkin.watch(broker)
     broker.add_middleware(_Flush())
 
 

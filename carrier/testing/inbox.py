@@ -162,7 +162,7 @@ class Inbox:
 
     # Keeping
 
-    def _store(self, messages: Sequence[Outgoing]) -> None:
+    def _store(self, messages: Sequence[Outgoing], *, once: bool = False) -> None:
         for each in messages:
             self._keep(each)
 

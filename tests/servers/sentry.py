@@ -22,6 +22,7 @@ class Sentry:
     def __init__(self, port: int) -> None:
         self.dsn = f"http://key@{HOST}:{port}/1"
         self.events: list[dict[str, Any]] = []
+        self.check_ins: list[dict[str, Any]] = []
         #: Everything that came, as text: for what must not be in it.
         self.texts: list[str] = []
 
@@ -29,8 +30,11 @@ class Sentry:
         self.texts.append(body.decode())
         lines = iter(body.splitlines()[1:])
         for header in lines:
-            if header and json.loads(header)["type"] == "event":
-                self.events.append(json.loads(next(lines)))
+            match json.loads(header)["type"] if header else None:
+                case "event":
+                    self.events.append(json.loads(next(lines)))
+                case "check_in":
+                    self.check_ins.append(json.loads(next(lines)))
 
 
 @contextmanager

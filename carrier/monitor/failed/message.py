@@ -25,22 +25,30 @@ class FailedMessage:
     """One message of failed_queue.
 
     Attributes:
-        failure: the whole record; empty where there is none.
         broker: where it lies.
     """
 
-    __slots__ = ("_envelope", "_is_read", "broker", "failure", "stored")
+    __slots__ = ("_envelope", "_failure", "_is_read", "broker", "stored")
 
     def __init__(self, stored: Stored, broker: Broker) -> None:
         self.stored = stored
         self.broker = broker
-        self.failure = stored.record()
+        self._failure: dict[str, Any] | None = None
         self._envelope: Envelope | None = None
         self._is_read = False
 
+    # Either is read when it is first asked for: of very many, only the one or the other is.
+
+    @property
+    def failure(self) -> dict[str, Any]:
+        """The whole record; empty where there is none."""
+        if self._failure is None:
+            self._failure = self.stored.record()
+        return self._failure
+
     @property
     def envelope(self) -> Envelope | None:
-        """None when the body is not one. It is read when it is first asked for: groups of very many never do."""
+        """None when the body is not one."""
         if not self._is_read:
             self._envelope, self._is_read = self.stored.envelope(), True
         return self._envelope
