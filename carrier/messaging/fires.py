@@ -91,10 +91,10 @@ class Fires(Middleware):
         own = self._own()
         match message.decide():
             case Done():
-                own.end(message.envelope, DONE)
+                own.end(message.envelope, DONE, by=own.owner)
                 self._tell(message.envelope, DONE, time.time() - message.run.began if message.run else None)
             case Back() | Later():
-                own.end(message.envelope, SENT)
+                own.end(message.envelope, SENT, by=own.owner)
             case _:
                 own.rest(message.envelope.id)
 
@@ -102,7 +102,7 @@ class Fires(Middleware):
         self.after_process_message(broker, message)
 
     def retried(self, envelope: Envelope, error: str) -> None:
-        """Its next attempt is stored."""
+        """Its next attempt is stored, perhaps by another worker than the one that has died in it."""
         if FIRE in envelope.meta:
             self._own().end(envelope, RETRYING, error)
 
@@ -141,15 +141,15 @@ class _Process:
         with self._wake:
             self._running.pop(id_, None)
 
-    def end(self, envelope: Envelope, state: str, error: str | None = None) -> None:
-        """Say what has become of it, now or when the store can be used again."""
+    def end(self, envelope: Envelope, state: str, error: str | None = None, by: str | None = None) -> None:
+        """Say what has become of it, now or when the store can be used again. What goes wrong harms no message."""
         self.rest(envelope.id)
         id_, turn = envelope.id, turn_of(envelope)
 
         def say() -> None:
             from carrier.store import fires
 
-            fires.end(id_, turn, self.owner, state, error)
+            fires.end(id_, turn, by, state, error)
 
         try:
             say()
@@ -158,6 +158,8 @@ class _Process:
             with self._wake:
                 self._unsaid.append(say)
                 self._wake.notify()
+        except Exception:
+            logger.exception("it cannot be said that %s is %s", id_, state)
 
     def _run(self) -> None:
         while True:

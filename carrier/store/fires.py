@@ -126,11 +126,17 @@ def beat(owner: str, message_ids: Sequence[str]) -> None:
             opened.execute(update(FireEntry).where(*own).values(beat=FireEntry.beat + 1))
 
 
-def end(message_id: str, turn: Turn, owner: str, state: str, error: str | None = None) -> None:
-    """Its run is over; ``turn`` is the one that was run. Nothing happens where it has been taken over."""
+def end(message_id: str, turn: Turn, owner: str | None, state: str, error: str | None = None) -> None:
+    """Its run is over; ``turn`` is the one that was run.
+
+    Parameters:
+        owner: who has run it: nothing happens where another has taken it over. Without it this is so whoever says it.
+    """
     attempt = turn.attempt + 1 if state == RETRYING else turn.attempt
     ended = {"state": state, "owner": None, "ended": datetime.now(UTC), "error": error, "attempt": attempt}
-    same = [FireEntry.owner == owner, FireEntry.returned == turn.returned, FireEntry.attempt == turn.attempt]
+    same = [FireEntry.returned == turn.returned, FireEntry.attempt == turn.attempt]
+    if owner is not None:
+        same.append(FireEntry.owner == owner)
     with session() as opened:
         opened.execute(update(FireEntry).where(FireEntry.message_id == message_id, *same).values(ended))
 

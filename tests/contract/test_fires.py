@@ -170,6 +170,17 @@ def test_one_whose_worker_was_killed_runs_again(
     assert row().attempt == 2
 
 
+def test_one_that_kills_its_worker_has_failed(start_worker: StartWorker, broker: Broker) -> None:
+    broker.declare_queue("work_queue")
+    message = scheduled("poison")
+    broker.enqueue(message.copy(options={**message.options, "max_attempts": 1}))
+    for _ in range(3):  # one more start at most
+        worker = start_worker()
+        wait_until(lambda worker=worker: not worker.running or is_(FAILED)(), "it dies, or has failed", timeout=60)
+    assert row().state == FAILED
+    assert "WorkerDied" in (row().error or "")
+
+
 def test_one_that_fails_for_good_at_once(broker: Broker, working: Working) -> None:
     @dramatiq.actor(broker=broker, queue_name="work_queue")
     def work(n: int, seconds: float) -> None:

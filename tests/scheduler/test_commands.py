@@ -30,12 +30,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "var"
 
 
+def states(name: str) -> list[str]:
+    return [each.state for each in fires.of(name, 1_000)]
+
+
 def listed(run: Run) -> dict[str, Any]:
     seen = json.loads(run("carrier", "schedule", "list", "--json").stdout)
     return {**{each["name"]: each for each in seen["schedules"]}, "leader": seen["leader"]}
 
 
-def test_people_look_and_have_it_fire_pause_and_resume(run: Run, start: Start, tmp_path: Path) -> None:
+def test_people_look_and_have_it_fire_pause_and_resume(run: Run, start: Start, tmp_path: Path, home: Path) -> None:
     (tmp_path / "carrier.toml").write_text(
         f'[schedule.often]\n{CLEANUP}\nevery = "1s"\n[schedule.nightly]\n{CLEANUP}\ncron = "0 2 * * *"\njitter = "1h"\n'
         f'[schedule.off]\n{CLEANUP}\nevery = "1s"\nenabled = false\n'
@@ -43,7 +47,7 @@ def test_people_look_and_have_it_fire_pause_and_resume(run: Run, start: Start, t
     (tmp_path / "var" / "demo").mkdir(parents=True)
     scheduler = start("carrier", "scheduler")
     worker = start("carrier", "worker")
-    wait_until(lambda: (listed(run)["often"]["last"] or {}).get("ended"), "it has fired, and is done", every=0.2)
+    wait_until(lambda: "done" in states("often"), "it has fired, and is done")
     seen = listed(run)
     assert seen["leader"].endswith(f":{scheduler.pid}")
     assert seen["nightly"]["next"].endswith("T02:00:00.000Z")
@@ -55,24 +59,18 @@ def test_people_look_and_have_it_fire_pause_and_resume(run: Run, start: Start, t
     assert scheduler.wait() == 0
     scheduler = start("carrier", "scheduler")
     wait_until(lambda: "leading" in scheduler.output(), "another one leads")
-    before = json.loads(run("carrier", "schedule", "history", "often", "--json").stdout)
+    before = len(states("often"))
     sent = run("carrier", "schedule", "run", "nightly")
     id_ = sent.stdout.split()[1].rstrip(":")
-
-    def history() -> list[dict[str, Any]]:
-        return list(json.loads(run("carrier", "schedule", "history", "nightly", "--json").stdout))
-
-    wait_until(lambda: [each["state"] for each in history()] == ["done"], "it was run by hand", every=0.2)
-    assert history()[0]["message_id"] == id_
-    assert run("carrier", "schedule", "resume", "often").stdout == "often goes on\n"
+    wait_until(lambda: states("nightly") == ["done"], "it was run by hand")
+    (history,) = json.loads(run("carrier", "schedule", "history", "nightly", "--json").stdout)
+    assert (history["message_id"], history["state"]) == (id_, "done")
+    assert len(states("often")) == before
     resumed = datetime.now(UTC)
-
-    def since() -> list[datetime]:
-        found = json.loads(run("carrier", "schedule", "history", "often", "--json").stdout)
-        return [datetime.fromisoformat(each["at"]) for each in found[: len(found) - len(before)]]
-
-    wait_until(since, "it fires again", every=0.2)
-    assert min(since()) > resumed - timedelta(seconds=1.5)  # nothing is made up for
+    assert run("carrier", "schedule", "resume", "often").stdout == "often goes on\n"
+    wait_until(lambda: len(states("often")) > before, "it fires again")
+    newest = fires.of("often", len(states("often")) - before)
+    assert min(each.at for each in newest) > resumed  # nothing is made up for
     assert "done" in run("carrier", "schedule", "history", "often").stdout
     for each in (scheduler, worker):
         each.signal(signal.SIGTERM)
