@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from scheduler.catch_up import MOST
 from scheduler.clock import Clock
 from scheduler.every import Every
-from scheduler.timing import Timing
+from scheduler.timing import Timing, text_of
 from settings import Schedule
 
 
@@ -29,14 +29,15 @@ class Agenda:
     name: str
     schedule: Schedule
     timing: Timing
-    timing_text: str
     clock: Clock
     cursor: datetime
+    timing_text: str = field(init=False)
     next: datetime = field(init=False)
     _times: Iterator[datetime] = field(init=False, repr=False)
     _moved: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.timing_text = text_of(self.schedule)
         self.go_on_from(self.cursor)
 
     def go_on_from(self, cursor: datetime) -> None:

@@ -11,6 +11,7 @@ from dramatiq.message import Message
 from pydantic import ValidationError
 
 from carrier.messaging.broker import Broker
+from carrier.messaging.envelope import timestamp
 from carrier.messaging.errors import CarrierError, describe
 from scheduler.timing import Timing, timing_of
 from settings import Schedule, SettingsError
@@ -18,14 +19,9 @@ from settings import Schedule, SettingsError
 _NAMESPACE = uuid.UUID("6f1d7a52-5c1e-4a52-9b1a-1d4fb8f2c0de")
 
 
-def text_of(at: datetime) -> str:
-    """A fire time as it travels."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def id_of(name: str, at: datetime) -> str:
     """The id of the message of a fire time: always the same one."""
-    return str(uuid.uuid5(_NAMESPACE, f"{name}@{text_of(at)}"))
+    return str(uuid.uuid5(_NAMESPACE, f"{name}@{timestamp(at.timestamp())}"))
 
 
 def message_of(name: str, schedule: Schedule, at: datetime, broker: Broker, *, monitored: bool = False) -> Message[Any]:
@@ -39,7 +35,7 @@ def message_of(name: str, schedule: Schedule, at: datetime, broker: Broker, *, m
         schedule.message.payload,
         broker_priority=schedule.priority,
         delay=jitter(name, schedule, at) or None,
-        meta={"schedule": name, "fire": text_of(at), **({"monitored": True} if monitored else {})},
+        meta={"schedule": name, "fire": timestamp(at.timestamp()), **({"monitored": True} if monitored else {})},
     )
     return message.copy(message_id=id_of(name, at))
 
@@ -48,7 +44,7 @@ def jitter(name: str, schedule: Schedule, at: datetime) -> int:
     """Milliseconds by which a fire time's message is delayed: always the same for it."""
     if not schedule.jitter_seconds:
         return 0
-    digest = hashlib.sha256(f"{name}@{text_of(at)}".encode()).digest()
+    digest = hashlib.sha256(f"{name}@{timestamp(at.timestamp())}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % (schedule.jitter_seconds * 1000 + 1)
 
 

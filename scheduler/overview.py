@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from carrier.messaging.envelope import timestamp
 from carrier.monitor.masking import masking
 from carrier.store import fires, leader, schedules
 from carrier.store.database import session
 from carrier.store.models import FireEntry
 from carrier.store.turn import MISSED, SKIPPED
-from scheduler.message import text_of as as_text
 from scheduler.timing import text_of, timing_of
 from settings import Schedule
-
-#: A leader that has not been heard of for so long is not there, for people; what it writes is decided otherwise.
-_SILENT = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class ScheduleView:
             "type": self.type,
             "timing": self.timing,
             "state": self.state,
-            "next": self.next and as_text(self.next),
+            "next": self.next and timestamp(self.next.timestamp()),
             "last": self.last and fire_fields(self.last),
             "skipped": self.skipped,
         }
@@ -66,7 +63,7 @@ def fire_fields(fire: FireEntry) -> dict[str, Any]:
     moments = {name: getattr(fire, name) for name in ("at", "recorded", "sent", "began", "ended")}
     rest = {name: getattr(fire, name) for name in ("message_id", "state", "attempt", "worker")}
     error = None if fire.error is None else masking().mask_error(fire.error)
-    return {**{name: at and as_text(at) for name, at in moments.items()}, **rest, "error": error}
+    return {**{name: at and timestamp(at.timestamp()) for name, at in moments.items()}, **rest, "error": error}
 
 
 def overview(known: Mapping[str, Schedule]) -> Overview:
@@ -89,7 +86,7 @@ def overview(known: Mapping[str, Schedule]) -> Overview:
         begin = max(now, entry.cursor) if entry and entry.timing == text_of(schedule) else now
         following = upcoming(schedule, begin, 1)[0] if state == "on" else None
         views.append(ScheduleView(name, schedule.message.type, text_of(schedule), state, following, last, skipped))
-    leads = row is not None and row.owner is not None and now - row.at < _SILENT
+    leads = row is not None and row.owner is not None and now - row.at < leader.SILENT
     return Overview(row.process if row and leads else None, views)
 
 

@@ -24,7 +24,6 @@ from scheduler.leadership import BEAT, Leadership
 from scheduler.message import checked
 from scheduler.round import NotLeading, Rounds
 from scheduler.sender import Sender
-from scheduler.timing import text_of
 from settings import Schedule, Settings, SettingsError, get_settings, read_settings
 
 logger = logging.getLogger(__name__)
@@ -69,17 +68,17 @@ class Scheduler:
         self._rounds = self._rounds_of(settings)
         self._sender = Sender(broker, settings.schedules, self._leads)
         if settings.sentry_dsn is not None:
-            from carrier.monitor import checkin
+            from carrier.monitor import checkin, sentry
 
             self._sender.is_monitored = lambda schedule: checkin.monitor(schedule) is not None
             self._sender.listeners.append(lambda fire, each: checkin.fired(fire.schedule, each, fire.message_id))
-            self._at_end = checkin.flush
+            self._at_end = sentry.flush
 
     def _rounds_of(self, settings: Settings) -> Rounds:
         schedules, now, where = settings.schedules, self._clock.now(), str(settings.carrier_config)
         timings = {name: checked(name, each, self._broker, where=where) for name, each in schedules.items()}
         agendas = {
-            name: Agenda(name, each, timings[name], text_of(each), self._clock, now)
+            name: Agenda(name, each, timings[name], self._clock, now)
             for name, each in schedules.items()
             if each.enabled
         }

@@ -39,7 +39,8 @@ class Rounds:
     def __init__(self, agendas: Mapping[str, Agenda], clock: Clock) -> None:
         self.agendas = agendas
         self._clock = clock
-        self._heard: dict[str, tuple[str | None, int, float]] = {}  # by message: owner and beat, and since when
+        #: Of each schedule, by message: its worker and beat, and since when they are so.
+        self._heard: dict[str, dict[str, tuple[str | None, int, float]]] = {}
         self._written = dict.fromkeys(agendas, 0)
 
     def record(self, owner: str, fence: int) -> bool:
@@ -56,7 +57,7 @@ class Rounds:
                     raise NotLeading
                 found = self._record(opened)
                 fires.record(opened, found)
-                moved = {name: each.cursor for name, each in self.agendas.items() if each.cursor != before.get(name)}
+                moved = {name: each.cursor for name, each in self.agendas.items() if each.cursor != before[name]}
                 schedules.move(opened, moved)
                 for name in self._to_trim(found):
                     fires.trim(opened, name)
@@ -111,22 +112,21 @@ class Rounds:
         """Those of the due schedules whose last fire time is not over, where that matters."""
         names = [name for name in due if self.agendas[name].schedule.overlap == "skip"]
         busy = set()
+        before = {name: self._heard.pop(name, {}) for name in names}
         for fire in fires.under_way(opened, names) if names else ():
-            if self._is_unheard(fire):
+            if self._is_unheard(fire, before[fire.schedule].get(fire.message_id)):
                 logger.warning("schedule %s: nothing is heard of %s, which runs it", fire.schedule, fire.worker)
                 fires.lose(opened, fire)
             else:
                 busy.add(fire.schedule)
         return busy
 
-    def _is_unheard(self, fire: FireEntry) -> bool:
+    def _is_unheard(self, fire: FireEntry, before: tuple[str | None, int, float] | None) -> bool:
         if fire.state != RUNNING:
             return False
         now = self._clock.passed()
-        owner, beat, since = self._heard.get(fire.message_id, (None, -1, 0.0))
-        if (owner, beat) != (fire.owner, fire.beat):
-            self._heard[fire.message_id] = (fire.owner, fire.beat, now)
-            return False
+        since = before[2] if before is not None and before[:2] == (fire.owner, fire.beat) else now
+        self._heard.setdefault(fire.schedule, {})[fire.message_id] = (fire.owner, fire.beat, since)
         return now - since > _UNHEARD
 
     def _to_trim(self, found: Sequence[Fire]) -> list[str]:

@@ -84,7 +84,7 @@ _PLAIN: dict[str, type | None] = {
 
 
 def is_plain(fields: dict[str, Any]) -> bool:
-    """Whether they are surely right, as nearly all are: a shorter way to what the checks below would say."""
+    """Whether they are surely right, as nearly all are: a shorter way to what the table would say."""
     try:
         id_, type_, limit, delay, priority = (
             fields["id"], fields["type"], fields["max_attempts"], fields["delay"], fields["priority"],

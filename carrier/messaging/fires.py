@@ -75,7 +75,7 @@ class Fires(Middleware):
             logger.info("%s is a copy of one that was handled", message)
             message.outcome = Dropped()
             raise SkipMessage("a copy")
-        own.begin(id_, turn)
+        own.begin(id_)
 
     def after_process_message(
         self,
@@ -126,20 +126,21 @@ class _Process:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.owner = secrets.token_hex(16)
-        self._running: dict[str, Turn] = {}
+        self._running: set[str] = set()
         self._unsaid: list[Callable[[], None]] = []
         self._wake = threading.Condition()
         threading.Thread(target=self._run, name="carrier-fires", daemon=True).start()
 
-    def begin(self, id_: str, turn: Turn) -> None:
+    def begin(self, id_: str) -> None:
+        """Its handler begins."""
         with self._wake:
-            self._running[id_] = turn
+            self._running.add(id_)
             self._wake.notify()
 
     def rest(self, id_: str) -> None:
         """Its handler has ended: nobody beats for it any more."""
         with self._wake:
-            self._running.pop(id_, None)
+            self._running.discard(id_)
 
     def end(self, envelope: Envelope, state: str, error: str | None = None, by: str | None = None) -> None:
         """Say what has become of it, now or when the store can be used again. What goes wrong harms no message."""

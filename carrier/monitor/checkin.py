@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import sentry_sdk
 from sentry_sdk.crons import capture_checkin
 
 from carrier.messaging.broker import Broker
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Minutes after which Sentry takes a fire time for missed.
 _MARGIN = 5
-#: Seconds that an ending process waits for what is on its way.
-_FLUSH = 2.0
 
 
 def monitor(schedule: Schedule) -> MonitorConfig | None:
@@ -54,11 +51,6 @@ def _ended(envelope: Envelope, state: str, seconds: float | None) -> None:
     name = envelope.meta.get("schedule")
     if isinstance(name, str) and envelope.meta.get("monitored") is True:
         capture_checkin(slug(name), _id(envelope.id), "ok" if state == DONE else "error", seconds)
-
-
-def flush() -> None:
-    """Send what is on its way."""
-    sentry_sdk.flush(_FLUSH)
 
 
 def slug(name: str) -> str:

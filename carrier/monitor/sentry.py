@@ -22,7 +22,7 @@ from carrier.messaging.failure import Failure
 from carrier.monitor import checkin
 from settings import SettingsError
 
-#: Seconds that an ending worker waits for events that are on their way.
+#: Seconds that an ending process waits for what is on its way.
 _FLUSH = 2.0
 
 
@@ -94,8 +94,13 @@ def _context(envelope: Envelope | None, failure: Failure) -> dict[str, Any]:
     return context
 
 
+def flush() -> None:
+    """Send what is on its way."""
+    sentry_sdk.flush(_FLUSH)
+
+
 class _Flush(Middleware):
     """A worker process ends without Python's own exit hooks: what is on its way to Sentry is sent before."""
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        sentry_sdk.flush(_FLUSH)
+        flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import timestamp
@@ -12,8 +12,8 @@ from carrier.messaging.figures import Figures, QueueFigures
 from carrier.store.errors import StoreUnavailable
 from settings import get_settings
 
-#: So many fire times skipped one after the other need somebody; so does a scheduler that was not heard of for so long.
-_SKIPS, _SILENT = 3, timedelta(seconds=30)
+#: So many fire times skipped one after the other need somebody.
+_SKIPS = 3
 
 
 def status(broker: Broker) -> Figures:
@@ -40,7 +40,7 @@ def _alarms_of_schedules() -> list[str]:
     except StoreUnavailable as error:
         return [str(error)]
     alarms = [f"schedule {name} is skipped again and again: carrier schedule history {name}" for name in skipping]
-    if row is not None and datetime.now(UTC) - row.at > _SILENT:
+    if row is not None and datetime.now(UTC) - row.at > leader.SILENT:
         alarms.insert(0, f"no scheduler runs since {timestamp(row.at.timestamp())}; start one: carrier scheduler")
     return alarms
 

@@ -46,11 +46,6 @@ def session() -> Iterator[Session]:
     """
     try:
         engine = _engine(get_settings().store_url)
-    except OSError as error:
-        raise StoreUnavailable(f"the store cannot be used: {error}") from error
-    except SQLAlchemyError as error:
-        raise StoreUnavailable(f"the store cannot be used: {_explain(error)}") from error
-    try:
         with Session(engine, expire_on_commit=False) as opened, opened.begin():
             yield opened
     except SQLAlchemyError as error:

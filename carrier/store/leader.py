@@ -7,15 +7,17 @@ The leader raises ``beat``; who has seen the same row for long enough, by a cloc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from carrier.store.database import insert, session
 from carrier.store.models import LeaderEntry
 
 _NAME = "scheduler"
+#: A leader that has not been heard of for so long is not there, for people; what it writes is decided otherwise.
+SILENT = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +79,5 @@ def leads(opened: Session, owner: str, fence: int) -> bool:
     return opened.scalar(found) is not None
 
 
-def _is(owner: str, fence: int):  # type: ignore[no-untyped-def]
+def _is(owner: str, fence: int) -> ColumnElement[bool]:
     return (LeaderEntry.name == _NAME) & (LeaderEntry.owner == owner) & (LeaderEntry.fence == fence)

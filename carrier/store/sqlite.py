@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from carrier.store.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from sqlite3 import Connection as SqliteConnection
 
@@ -18,13 +20,20 @@ _BUSY = 30
 
 
 def engine(url: str) -> Engine:
-    """An engine on the file of ``url``, which is made where it is not there yet."""
+    """An engine on the file of ``url``, which is made where it is not there yet.
+
+    Raises:
+        StoreUnavailable: it cannot be made.
+    """
     made = create_engine(url, connect_args={"timeout": _BUSY}, hide_parameters=True)
     event.listen(made, "connect", _configure)
     event.listen(made, "begin", _begin)
     database = Path(made.url.database or "")
-    database.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))  # what is in it is for its owner alone
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))  # what is in it is for its owner alone
+    except OSError as error:
+        raise StoreUnavailable(f"the store cannot be used: {error}") from error
     return made
 
 

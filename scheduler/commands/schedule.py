@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -69,12 +69,12 @@ def show_list(as_json: bool) -> None:
 @_as_json
 def show_next(name: str, count: int, as_json: bool) -> None:
     """Show the next fire times of a schedule."""
-    from scheduler.message import text_of
+    from carrier.messaging.envelope import timestamp
     from scheduler.overview import upcoming
 
     found = upcoming(_schedule(name), datetime.now(UTC), count)
     if as_json:
-        click.echo(json.dumps([text_of(at) for at in found]))
+        click.echo(json.dumps([timestamp(at.timestamp()) for at in found]))
         return
     for at in found:
         click.echo(_moment(at))
@@ -147,5 +147,5 @@ def _outcome(fire: FireEntry) -> str:
     return fire.state if fire.error is None else f"{fire.state}: {masking().mask_error(fire.error)}"
 
 
-def _seconds(fire: FireEntry) -> Any:
+def _seconds(fire: FireEntry) -> float | None:
     return round((fire.ended - fire.began).total_seconds(), 1) if fire.ended and fire.began else None

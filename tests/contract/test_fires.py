@@ -11,6 +11,7 @@ import pytest
 from dramatiq import Message
 
 from carrier.messaging.broker import Broker
+from carrier.messaging.envelope import timestamp
 from carrier.messaging.errors import PermanentError
 from carrier.monitor import failed
 from carrier.monitor.failed import Filter
@@ -18,7 +19,7 @@ from carrier.store import fires
 from carrier.store.database import session
 from carrier.store.models import FireEntry
 from carrier.store.turn import DONE, FAILED, RECORDED, RETRYING, RUNNING, SENT, Fire, Turn, Verdict
-from scheduler.message import id_of, text_of
+from scheduler.message import id_of
 from settings import get_settings
 from tests.contract.backend import Backend
 from tests.contract.conftest import StartWorker, Working
@@ -32,7 +33,7 @@ def scheduled(type_: str, seconds: float = 0) -> Message[None]:
     """The message of a fire time that is recorded."""
     with session() as opened:
         fires.record(opened, [Fire("nightly", AT, ID, RECORDED)])
-    options = {"meta": {"schedule": "nightly", "fire": text_of(AT)}}
+    options = {"meta": {"schedule": "nightly", "fire": timestamp(AT.timestamp())}}
     return Message("work_queue", type_, (), {"n": 1, "seconds": seconds}, options, message_id=ID)
 
 

@@ -21,14 +21,14 @@ _LONGEST = 0.4
 
 def _paused(call: Callable[..., Any]) -> Callable[..., Any]:
     def paused(*args: Any, **options: Any) -> Any:
-        time.sleep(random.uniform(0, _LONGEST))
+        time.sleep(random.uniform(0, _LONGEST))  # in which it can be killed
         return call(*args, **options)
 
     return paused
 
 
 if __name__ == "__main__":
-    Broker.enqueue_many = _paused(Broker.enqueue_many)  # type: ignore[method-assign]
+    Broker.enqueue_many = _paused(Broker.enqueue_many)  # type: ignore[method-assign]  # this process alone is slowed
     fires.sent = _paused(fires.sent)
     sys.argv = ["carrier", "scheduler"]
     main()

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
+from carrier.store.turn import OPEN
 from tests.drills.crew import Crew
 from tests.drills.drill import Drill
 from tests.drills.site import Site
@@ -22,7 +23,6 @@ from tests.waiting import wait_until
 
 #: Seconds between two harms to the leader, and for which it is frozen: longer than others wait for it.
 _EVERY, _FROZEN = 7.0, (5.5, 8.0)
-_OPEN = "('recorded', 'sent', 'running', 'retrying')"
 
 
 class Store:
@@ -85,7 +85,7 @@ def _end(site: Site, store: Store, crew: Crew) -> str:
     last = Crew(1, lambda: site.start("schedulers", sys.executable, "-m", "tests.drills.pausing"))
 
     def is_over() -> bool:
-        return not store.ask(f"SELECT 1 FROM fires WHERE state IN {_OPEN} LIMIT 1")
+        return not store.ask(f"SELECT 1 FROM fires WHERE state IN {OPEN} LIMIT 1")
 
     try:
         wait_until(is_over, "no fire time is open", timeout=60, every=0.01)

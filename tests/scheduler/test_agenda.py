@@ -9,14 +9,14 @@ import pytest
 
 from scheduler.agenda import Agenda
 from scheduler.catch_up import MOST, to_send
-from scheduler.timing import text_of, timing_of
+from scheduler.timing import timing_of
 from settings import Schedule
 from tests.scheduler.clock import SetClock
 
 
 def agenda(clock: SetClock, **fields: Any) -> Agenda:
     schedule = Schedule.model_validate({"message": {"type": "cleanup"}, **fields})
-    return Agenda("nightly", schedule, timing_of(schedule), text_of(schedule), clock, clock.now())
+    return Agenda("nightly", schedule, timing_of(schedule), clock, clock.now())
 
 
 def times(due: list[datetime]) -> list[str]:

@@ -16,7 +16,7 @@ from scheduler.agenda import Agenda
 from scheduler.leadership import SILENCE, Leadership
 from scheduler.message import id_of
 from scheduler.round import NotLeading, Rounds
-from scheduler.timing import text_of, timing_of
+from scheduler.timing import timing_of
 from settings import Schedule
 from tests.scheduler.clock import SetClock
 
@@ -91,7 +91,7 @@ def rounds(clock: SetClock, **schedules: dict[str, object]) -> Rounds:
     agendas = {}
     for name, fields in schedules.items():
         schedule = Schedule.model_validate({"message": {"type": "cleanup"}, **fields})
-        agendas[name] = Agenda(name, schedule, timing_of(schedule), text_of(schedule), clock, clock.now())
+        agendas[name] = Agenda(name, schedule, timing_of(schedule), clock, clock.now())
     return Rounds(agendas, clock)
 
 

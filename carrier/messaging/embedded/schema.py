@@ -12,10 +12,16 @@ from carrier.messaging.outgoing import Outgoing
 #: ``PRAGMA user_version`` of the file.
 VERSION = 3
 
+_ONCE = """
+CREATE TABLE once (id TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX once_since ON once (since);
+PRAGMA user_version = 3;
+"""
+
 #: ``due`` is Unix time in ms while a message is delayed, 0 once it is ready. ``owner`` is 0, or the process that has
 #: leased it. ``failure`` is the JSON beside bytes that never reached a handler, ``died`` that of the handler that was
 #: running when its process ended. ``once`` has the ids of messages that must not be stored again, and since when.
-CREATE = """
+CREATE = f"""
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     queue TEXT NOT NULL,
@@ -29,20 +35,11 @@ CREATE TABLE messages (
 CREATE INDEX ready ON messages (queue, priority DESC, seq) WHERE owner = 0 AND due = 0;
 CREATE INDEX delayed ON messages (due) WHERE due > 0;
 CREATE INDEX leased ON messages (owner) WHERE owner > 0;
-CREATE TABLE once (id TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX once_since ON once (since);
-PRAGMA user_version = 3;
+{_ONCE}
 """
 
 #: From a file of each older version to the next one.
-UPGRADES = {
-    1: "ALTER TABLE messages ADD COLUMN died TEXT; PRAGMA user_version = 2;",
-    2: """
-CREATE TABLE once (id TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX once_since ON once (since);
-PRAGMA user_version = 3;
-""",
-}
+UPGRADES = {1: "ALTER TABLE messages ADD COLUMN died TEXT; PRAGMA user_version = 2;", 2: _ONCE}
 
 NOTE = "INSERT INTO once (id, since) VALUES (?, ?) ON CONFLICT DO NOTHING"
 FORGET = "DELETE FROM once WHERE since < ?"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,13 +25,12 @@ class EmbeddedWalk(Walk):
         self._queue = queue_name
         with self._reading():
             self._reader = self._database.reader()
-            self._rows = array("q", (seq for (seq,) in self._reader.execute(schema.NUMBERS, (queue_name,))))
+            self._rows = sorted(seq for (seq,) in self._reader.execute(schema.NUMBERS, (queue_name,)))
         self.total = len(self._rows)
 
     def __iter__(self) -> Iterator[Stored]:
-        rows = sorted(self._rows)
-        for first in range(0, len(rows), self.ahead):
-            some = json.dumps(rows[first : first + self.ahead])
+        for first in range(0, self.total, self.ahead):
+            some = json.dumps(self._rows[first : first + self.ahead])
             with self._reading():
                 found = self._reader.execute(schema.READ, (some, self._queue)).fetchall()
             for seq, body, failure in found:
