@@ -76,9 +76,8 @@ def overview(known: Mapping[str, Schedule]) -> Overview:
     with session() as opened:
         stored = schedules.entries(opened)
     views = []
-    for name, schedule in known.items():
-        entry = stored.get(name)
-        newest = fires.of(name, 100)
+    for name, newest in fires.newest(known, 100).items():
+        schedule, entry = known[name], stored.get(name)
         sent = [fire for fire in newest if fire.state not in (MISSED, SKIPPED)]
         last = sent[0] if sent else None
         skipped = sum(fire.state == SKIPPED and (last is None or fire.at > last.at) for fire in newest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sqlite3
@@ -10,11 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import click
 from dramatiq import Broker, MessageProxy, Middleware
 
+from carrier.commands.terminal import plain
 from settings import Settings
 
 _DAY = 86_400
@@ -70,6 +73,17 @@ def command(timeout: int) -> None:
     if missing:
         raise click.ClickException(f"no effect within {timeout} s: {', '.join(step.type for step in missing)}")
     click.echo("All four are done.")
+    _show_schedules(settings)
+
+
+def _show_schedules(settings: Settings) -> None:
+    # By its name: the scheduler stands on this room.
+    seen = importlib.import_module("scheduler.overview").overview(settings.schedules)
+    if seen.schedules:
+        click.echo("Sent at their times" + (":" if seen.leader else ", once `carrier scheduler` runs:"))
+    for each in seen.schedules:
+        following = f", next {each.next.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if each.next else ""
+        click.echo(plain(f"  {each.name:<15} {each.type}, {each.timing}{following}"))
 
 
 def _send(settings: Settings) -> list[_Step]:

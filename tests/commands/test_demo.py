@@ -14,7 +14,9 @@ def test_all_four_effects_are_there_and_nothing_else_is_printed(run: Run, tmp_pa
     assert done.stderr == ""
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 8
+    assert lines[6] == "Sent at their times, once `carrier scheduler` runs:"
+    assert lines[7].startswith("  nightly-backup  backup, 0 2 * * * UTC, next 20")
     assert {line.split()[0] for line in lines[1:5]} == {"email", "backup", "cleanup", "notification"}
     assert len(list((tmp_path / "var" / "outbox").glob("*.eml"))) == 1
     assert len(list((tmp_path / "var" / "backups" / "demo").glob("*.sqlite3.zst"))) == 1

@@ -12,6 +12,7 @@ from tests.drills import (
     delays,
     embedded,
     ending,
+    fire_times,
     handlers,
     mending,
     network,
@@ -38,6 +39,7 @@ MODULES = (
     handlers,
     mending,
     schedules,
+    fire_times,
 )
 DRILLS: dict[str, Drill] = {drill.name: drill for module in MODULES for drill in module.DRILLS}
 #: Where stock Dramatiq is put through a drill.

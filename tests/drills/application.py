@@ -17,7 +17,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import CurrentMessage
 
 import carrier
-from tests.drills import QUEUE
+from tests.drills import QUEUE, SCHEDULES
 
 _RETRY = {"min_backoff": 100, "max_backoff": 400}
 
@@ -87,9 +87,10 @@ def refuse(n: int, seconds: float = 0, padding: str = "") -> None:
 
 @dramatiq.actor(queue_name=QUEUE)
 def tick() -> None:
-    """Notes its fire time, in Unix seconds."""
-    delivery = CurrentMessage.get_current_message()
-    n = round(datetime.fromisoformat(delivery.envelope.meta["fire"]).timestamp())
+    """Notes its fire time in Unix seconds and the number of its schedule."""
+    meta = CurrentMessage.get_current_message().envelope.meta
+    second = round(datetime.fromisoformat(meta["fire"]).timestamp())
+    n = second * SCHEDULES + int(meta["schedule"].removeprefix("s"))
     began(n)
     note(f"done {n} {time.time()}")
 

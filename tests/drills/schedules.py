@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 from carrier.store.turn import OPEN
+from tests.drills import SCHEDULES
 from tests.drills.crew import Crew
 from tests.drills.drill import Drill
 from tests.drills.site import Site
@@ -68,9 +69,9 @@ class Store:
             os.kill(pid, signal.SIGCONT)
 
 
-def _begin(site: Site, schedulers: int, *, every: str = "1s", number: int = 1) -> tuple[Store, Crew]:
+def _begin(site: Site, schedulers: int, *, every: int = 1, number: int = 1) -> tuple[Store, Crew]:
     site.environment["CARRIER_ACTORS"] = "tests.drills.application"
-    tables = [f'[schedule.s{n}]\nmessage = {{type = "tick"}}\nevery = "{every}"\n' for n in range(number)]
+    tables = [f'[schedule.s{n}]\nmessage = {{type = "tick"}}\nevery = "{every}s"\n' for n in range(number)]
     (site.folder / "carrier.toml").write_text("\n".join(tables))
     store = Store(site)
     site.workers(2)
@@ -79,8 +80,8 @@ def _begin(site: Site, schedulers: int, *, every: str = "1s", number: int = 1) -
     return store, crew
 
 
-def _end(site: Site, store: Store, crew: Crew) -> str:
-    """Wait until all that is due is done, and note what had to be: every second from the first to the last."""
+def _end(site: Site, store: Store, crew: Crew, *, every: int = 1, number: int = 1) -> str:
+    """Wait until all that is due is done, and note what had to be: all schedules from the first time to the last."""
     crew.stop()
     last = Crew(1, lambda: site.start("schedulers", sys.executable, "-m", "tests.drills.pausing"))
 
@@ -93,10 +94,12 @@ def _end(site: Site, store: Store, crew: Crew) -> str:
         last.stop()
     wait_until(is_over, "no fire time is open", timeout=60)
     done = site.notes.read().done
+    first, last_one = min(done) // SCHEDULES, max(done) // SCHEDULES
     with site.notes.path.open("a") as notes:
-        notes.writelines(f"sent {n} {n} {n} {n}\n" for n in range(min(done), max(done) + 1))
+        for at in range(first, last_one + 1, every):
+            notes.writelines(f"sent {at * SCHEDULES + n} {at} {at} {at}\n" for n in range(number))
     site.settle()
-    worst = max(min(times) - n for n, times in done.items())
+    worst = max(min(times) - n // SCHEDULES for n, times in done.items())
     copies = (site.folder / "workers.log").read_text().count("is a copy")
     missed = store.ask("SELECT count(*) FROM fires WHERE state = 'missed'")[0][0]
     return f"copies in the queue {copies}, missed {missed}, largest delay {worst:.1f} s"
@@ -150,7 +153,7 @@ def reload(site: Site, times: int) -> str:
 
 def at_once(site: Site, number: int) -> str:
     """So many schedules are due in the same second."""
-    store, crew = _begin(site, 1, every="20s", number=number)
+    store, crew = _begin(site, 1, every=20, number=number)
 
     def sent() -> int:
         return int(store.ask("SELECT count(*) FROM fires WHERE sent IS NOT NULL")[0][0])
@@ -160,7 +163,8 @@ def at_once(site: Site, number: int) -> str:
     wait_until(lambda: sent() == 2 * number, "all are sent twice", timeout=60)
     seconds = _cpu(crew.running[0].pid) - before
     took = store.ask("SELECT min(recorded), max(sent) FROM fires WHERE at = (SELECT max(at) FROM fires)")[0]
-    return f"{seconds:.2f} s of CPU for {number} (recorded {took[0]}, all sent {took[1]}); {_end(site, store, crew)}"
+    ended = _end(site, store, crew, every=20, number=number)
+    return f"{seconds:.2f} s of CPU for {number} (recorded {took[0]}, all sent {took[1]}); {ended}"
 
 
 def _cpu(pid: int) -> float:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from carrier.store import fires
 from carrier.store.database import session
 from carrier.store.turn import SKIPPED, Fire
 from scheduler import by_hand
+from scheduler.commands import schedule as schedule_command
 from scheduler.message import id_of, jitter
 from settings import Schedule, get_settings
 from tests.programs import Run, Start
@@ -84,12 +86,17 @@ def test_next_fire_times_are_shown(run: Run, tmp_path: Path) -> None:
     assert all("-02-29 02:00:00 UTC" in line for line in found)
 
 
-def test_a_schedule_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_schedule_that_is_not_there_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "carrier.toml").write_text(f'[schedule.s]\n{CLEANUP}\nevery = "1m"\n')
-    for words in (("run",), ("pause",), ("resume",), ("history",), ("next",)):
-        done = run("carrier", "schedule", *words, "nope")
-        assert done.returncode == 1
-        assert done.stderr == "carrier: there is no schedule 'nope' in carrier.toml (known: s)\n"
+    done = run("carrier", "schedule", "run", "nope")
+    assert done.returncode == 1
+    assert done.stderr == "carrier: there is no schedule 'nope' in carrier.toml (known: s)\n"
+    monkeypatch.setenv("CARRIER_CONFIG", str(tmp_path / "carrier.toml"))
+    get_settings.cache_clear()
+    for word in ("pause", "resume", "history", "next"):
+        refused = CliRunner().invoke(schedule_command.command, [word, "nope"])
+        assert refused.exit_code == 1
+        assert "there is no schedule 'nope'" in refused.output
 
 
 def test_without_any_carriers_own_actors_have_two(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 from contextlib import closing
@@ -51,46 +52,68 @@ def test_a_zone_that_is_not_there_is_refused(zone: str) -> None:
         timing_of(schedule(cron="* * * * *", timezone=zone))
 
 
-def test_the_process_sends_and_ends_cleanly(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "carrier.toml").write_text(
-        '[schedule.often]\nmessage = {type = "cleanup", payload = {type = "logs", days = 30}}\nevery = "1s"\n'
-        '[schedule.off]\nmessage = {type = "backup", payload = {database = "default"}}\nevery = "1s"\nenabled = false\n'
-    )
+def test_the_process_sends_takes_up_what_was_changed_and_ends_cleanly(start: Start, tmp_path: Path) -> None:
+    table = '[schedule.{}]\nmessage = {{type = "cleanup", payload = {{type = "logs", days = {}}}}}\nevery = "1s"\n'
+    off = table.format("off", 30) + "enabled = false\n"
+    config = tmp_path / "carrier.toml"
+    config.write_text(table.format("often", 30) + off)
     process = start("carrier", "scheduler")
 
-    def sent() -> list[str]:
+    def sent() -> list[tuple[str, bytes]]:
         if not (tmp_path / "var" / "queue.db").exists():
             return []
         with closing(sqlite3.connect(tmp_path / "var" / "queue.db", timeout=30)) as database:
-            return [row[0] for row in database.execute("SELECT queue FROM messages")]
+            return list(database.execute("SELECT queue, body FROM messages"))
 
     wait_until(lambda: "schedule often: sent" in process.output(), "one is sent")
     wait_until(lambda: len(sent()) >= 2, "two are sent")
+    config.write_text(table.format("often", -1))
+    process.signal(signal.SIGHUP)
+    wait_until(lambda: "what was changed is not taken up: " in process.output(), "what makes no sense is not taken up")
+    before = process.output().count("schedule often: sent")
+    wait_until(lambda: process.output().count("schedule often: sent") > before, "what was known goes on")
+    config.write_text(table.format("other", 7) + off)
+    process.signal(signal.SIGHUP)
+    wait_until(lambda: "schedule other: sent" in process.output(), "what was changed is sent")
     process.signal(signal.SIGTERM)
     assert process.wait() == 0, process.output()
-    assert set(sent()) == {"cleanup_queue"}
+    often, *_, other = [line for line in process.output().splitlines() if ": sent" in line]
+    assert "schedule often: " in often
+    assert "schedule other: " in other
+    fires = [(json.loads(body)["meta"]["schedule"], json.loads(body)["meta"]["fire"]) for _, body in sent()]
+    assert len(set(fires)) == len(fires)
+    assert {queue for queue, _ in sent()} == {"cleanup_queue"}
+    assert {schedule for schedule, _ in fires} == {"often", "other"}
     assert "Traceback" not in process.output()
 
 
-@pytest.mark.parametrize(
-    ("table", "text"),
-    [
-        ('message = {type = "nosuch"}\nevery = "1m"', "schedule.x: unknown message type 'nosuch'"),
-        ('message = {type = "cleanup", payload = {type = "logs", days = -1}}\nevery = "1m"', "message.payload.days"),
-        ('message = {type = "backup", payload = {database = "d"}}\ncron = "nonsense"', "schedule.x: cron"),
-        ('message = {type = "backup", payload = {database = "d"}}', "schedule.x"),
-        (
-            'message = {type = "notification", payload = {user_id = "a", type = "inbox", title = "t", message = "m",'
-            ' data = {a = nan}}}\nevery = "1s"',
-            "schedule.x: message",
-        ),
-    ],
-)
-def test_what_cannot_be_sent_is_named_at_the_start(run: Run, tmp_path: Path, table: str, text: str) -> None:
-    (tmp_path / "carrier.toml").write_text(f"[schedule.x]\n{table}\n")
-    for command in ("scheduler", "check"):
-        done = run("carrier", command)
-        assert done.returncode == 2
-        assert text in done.stderr
-        assert "carrier.toml" in done.stderr
-        assert "Traceback" not in done.stderr
+WRONG = {
+    "unknown": ('message = {type = "nosuch"}\nevery = "1m"', "unknown message type 'nosuch'"),
+    "payload": (
+        'message = {type = "cleanup", payload = {type = "logs", days = -1}}\nevery = "1m"',
+        "message.payload.days",
+    ),
+    "cron": ('message = {type = "backup", payload = {database = "d"}}\ncron = "nonsense"', "cron"),
+    "number": (
+        'message = {type = "notification", payload = {user_id = "a", type = "inbox", title = "t", message = "m",'
+        ' data = {a = nan}}}\nevery = "1s"',
+        "message",
+    ),
+}
+
+
+def test_what_cannot_be_sent_is_named_at_the_start(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "carrier.toml"
+    config.write_text("".join(f"[schedule.{name}]\n{table}\n" for name, (table, _) in WRONG.items()))
+    done = run("carrier", "check")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(WRONG)
+    for line, (name, (_, text)) in zip(lines, WRONG.items(), strict=True):
+        assert f"schedule.{name}: {text}" in line
+        assert "carrier.toml" in line
+    config.write_text('[schedule.never]\nmessage = {type = "backup", payload = {database = "d"}}\n')
+    done = run("carrier", "scheduler")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "carrier.toml: schedule.never" in done.stderr

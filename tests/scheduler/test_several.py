@@ -1,4 +1,4 @@
-"""The scheduler's drills in small: leaders that are killed and frozen, a store that is away, carrier.toml read anew."""
+"""The scheduler's drill in small: leaders that are killed and frozen while something fires every second."""
 
 from __future__ import annotations
 
@@ -26,10 +26,3 @@ def test_each_fire_time_is_handled_once_while_leaders_die(broker: str) -> None:
     assert (row.lost, row.twice, row.waiting, row.failed) == (0, 0, 0, 0), row.line()
     assert row.done >= 20
     assert "missed 0" in row.note
-
-
-@pytest.mark.parametrize("broker", BROKERS[:1])
-def test_each_fire_time_is_handled_once_while_carrier_toml_is_read_anew(broker: str) -> None:
-    row = small("schedulers-reloaded", broker, 40)
-    assert (row.lost, row.twice, row.waiting, row.failed) == (0, 0, 0, 0), row.line()
-    assert row.done >= 8
