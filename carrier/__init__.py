@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from carrier.connect import connect
     from carrier.messaging.actor import actor
     from carrier.messaging.errors import PermanentError, PublishError, UnknownMessageType
     from carrier.messaging.service import messages
+    from carrier.wiring import connect
 
 __all__ = ["PermanentError", "PublishError", "UnknownMessageType", "actor", "connect", "messages"]
 
 _PLACES = {
     "actor": "carrier.messaging.actor",
-    "connect": "carrier.connect",
+    "connect": "carrier.wiring",
     "messages": "carrier.messaging.service",
     "PermanentError": "carrier.messaging.errors",
     "PublishError": "carrier.messaging.errors",

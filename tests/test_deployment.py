@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
 
+import carrier
 from carrier.commands import COMMANDS
 from settings import Settings
 
@@ -39,6 +42,11 @@ def test_the_image_gets_every_package() -> None:
     assert copied == packages == {"actors", "carrier", "scheduler"}
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied <= let_in
+
+
+def test_each_name_of_the_package_can_be_imported_from_it() -> None:
+    code = f"from carrier import {', '.join(carrier.__all__)}\nimport carrier\nassert connect() and carrier.connect()"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_the_readme_names_every_setting() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -279,3 +280,32 @@ def test_who_only_sends_leaves_no_lease_and_a_worker_removes_those_of_the_dead(t
     consumer.close()
     broker.close()
     assert list(leases.iterdir()) == []
+
+
+@pytest.mark.parametrize("all_of_it", [False, True])
+def test_what_is_put_in_the_place_of_the_file_is_used(tmp_path: Path, all_of_it: bool) -> None:
+    home = tmp_path / "var"
+    broker, done = EmbeddedBroker(home), []
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work(n: int) -> None:
+        done.append(n)
+
+    worker = dramatiq.Worker(broker, worker_threads=1)
+    worker.start()
+    try:
+        work.send(1)
+        wait_until(lambda: done == [1], "the file is in use")
+        if all_of_it:
+            shutil.rmtree(home)
+        else:
+            for path in home.glob("queue.db*"):
+                path.unlink()
+        work.send(2)
+        with closing(sqlite3.connect(home / "queue.db")) as database:
+            assert database.execute("SELECT seq FROM sqlite_sequence").fetchall() == [(1,)], "it is in the new file"
+        wait_until(lambda: done == [1, 2], "the worker goes over to it", timeout=60)
+    finally:
+        worker.stop()
+        broker.close()
+    assert EmbeddedBroker(home).counts() == {}

@@ -8,11 +8,14 @@ its sleeps and time limits add up to seconds for a worker that has nothing to do
 from __future__ import annotations
 
 import atexit
+import ctypes
 import logging
 import os
 import signal
+import sys
 import threading
 import time
+import weakref
 from queue import Empty
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +41,8 @@ logger = logging.getLogger(__name__)
 _INTERRUPTED, _LEAVING = 2.0, 1.0
 #: Seconds between two looks for messages that a consumer has handed on meanwhile.
 _LOOK = 0.05
+#: Of prctl(2).
+_PR_SET_PDEATHSIG = 1
 
 
 class Ending(Middleware):
@@ -51,6 +56,7 @@ class Ending(Middleware):
         self._grace = grace
         self._workers: dict[Worker, threading.Event] = {}  # and whether each has booted
         self._stopping: dict[Worker, threading.Thread] = {}
+        self._stopped: weakref.WeakSet[Worker] = weakref.WeakSet()
         self._signalled = False
         self._guarded = self._exiting = False
         self._over = threading.Event()
@@ -58,7 +64,8 @@ class Ending(Middleware):
     # Signals
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
-        """In a worker process of Dramatiq's command."""
+        """In a worker process of Dramatiq's command, which ends with the process that has started it."""
+        _end_with_parent()
         for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP reloads: the command begins again after it
             self._chain(broker, number, at_once=True)
 
@@ -99,7 +106,12 @@ class Ending(Middleware):
                     return  # it still starts
             # A handler must not wait for locks that the interrupted code may hold: a thread does.
             arguments = broker, number, at_once
-            threading.Thread(target=self._end, args=arguments, name="carrier-ending", daemon=True).start()
+            try:
+                threading.Thread(target=self._end, args=arguments, name="carrier-ending", daemon=True).start()
+            except RuntimeError as error:  # no memory for one
+                logger.error("work ends as the process does, without a thread that sees to it: %s", error)
+                if not at_once:
+                    _pass_on(previous, number, frame)
 
         signal.signal(number, on_signal)
 
@@ -138,15 +150,18 @@ class Ending(Middleware):
         first = self._stopping.setdefault(worker, threading.current_thread())
         if first is not threading.current_thread():
             first.join()
-            return
-        _give_back(worker)
+        if worker not in self._stopped:
+            _give_back(worker)
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        self._stopped.add(worker)
         self._workers.pop(worker, None)
         self._stopping.pop(worker, None)
 
     def finish(self, broker: Broker, worker: Worker) -> None:
         """Once every middleware knows that the worker ends: wait for what runs, then interrupt it; then leave."""
+        if worker in self._stopped:
+            return  # somebody else did, or we have before
         broker.lane.wake()
         if not _wait_for(worker, self._grace):
             busy = {thread.ident for thread in worker.workers}
@@ -160,6 +175,13 @@ class Ending(Middleware):
                     _back(delivery)
         _end_threads(worker)
         _leave(worker)
+
+
+def _end_with_parent() -> None:
+    """Have SIGTERM sent to this process when its parent dies: nobody would see to it, and end it, any more. Elsewhere
+    than on Linux there is no such thing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _pass_on(handler: Any, number: int, frame: FrameType | None) -> None:

@@ -113,7 +113,8 @@ class Messages:
         """Work in this process, in threads; returns at once.
 
         At SIGTERM, when it is called in the main thread, and at the interpreter's end it stops as :meth:`stop` does;
-        the program's own handler of the signal is called after that.
+        the program's own handler of the signal is called after that. A server that sets a handler of its own later, as
+        uvicorn does once it has imported the application, tells this one only at its end: call it in the lifespan then.
 
         Parameters:
             queues: those to work on; all without it.

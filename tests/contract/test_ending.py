@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import dramatiq
 import pytest
 
+from carrier.messaging import ending
 from carrier.messaging.broker import Broker
+from carrier.messaging.embedded.broker import EmbeddedBroker
 from tests.contract.backend import Backend
 from tests.contract.conftest import StartWorker, numbered
 from tests.programs import Start
@@ -108,3 +113,52 @@ def test_consumers_inside_a_web_application_end_as_a_worker_does(
     assert "Traceback" not in web.output()
     assert [words[1:] for words in notes()] == [["began", "0"], ["done", "0"]]
     assert backend.ready("work_queue") == 2
+
+
+def test_a_handler_that_cannot_be_interrupted_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, began, free = EmbeddedBroker(tmp_path, grace=0.1), threading.Event(), threading.Event()
+
+    @dramatiq.actor(broker=broker, queue_name="work_queue")
+    def work() -> None:
+        began.set()
+        free.wait()
+
+    worker = dramatiq.Worker(broker, worker_threads=1)
+    worker.start()
+    work.send()
+    assert began.wait(30)
+    looks = []
+    monkeypatch.setattr(ending, "_wait_for", lambda *_: looks.append(1))
+    # As at a signal, whose thread stops it, and beside it at the interpreter's end; and once more.
+    signalled = threading.Thread(target=worker.stop)
+    signalled.start()
+    worker.stop()
+    signalled.join()
+    worker.stop()
+    assert len(looks) == 2, "with its grace time, and interrupted"
+    assert broker.counts()["work_queue"]["ready"] == 1
+    free.set()
+    broker.close()
+
+
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
+def test_the_processes_of_a_command_that_was_killed_end_as_well(
+    backend: Backend, broker: Broker, start_worker: StartWorker, notes: Callable[[], list[list[str]]]
+) -> None:
+    broker.declare_queue("work_queue")
+    broker.enqueue(numbered("slow", 0, 1))
+    worker = start_worker(processes=2)
+    wait_until(lambda: notes(), "it works")
+    children = [int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
+    worker.signal(signal.SIGKILL)
+    wait_until(lambda: not any(_is_running(pid) for pid in children), "they have ended")
+    assert [words[1:] for words in notes()] == [["began", "0"], ["done", "0"]], "what ran came to its end"
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

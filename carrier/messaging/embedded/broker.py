@@ -64,6 +64,7 @@ class EmbeddedBroker(Broker):
         self.folder = folder
         self._publish_timeout = publish_timeout
         self._open: _Open | None = None
+        self._replaced: list[_Open] = []
         self._opening = threading.Lock()
         _brokers.add(self)
 
@@ -71,6 +72,11 @@ class EmbeddedBroker(Broker):
 
     def _opened(self) -> _Open:
         with self._opening:
+            if self._open is not None and self._open.database.is_replaced():
+                # Its consumers still give back what they have taken, and come here for another one.
+                logger.error("%s was removed or replaced: what is there now is used", self._open.database.path)
+                self._replaced.append(self._open)
+                self._open = None
             if self._open is None:
                 self._open = _Open(Database(self.folder / "queue.db"))
             return self._open
@@ -134,8 +140,9 @@ class EmbeddedBroker(Broker):
     def close(self) -> None:
         """Give back what this process has leased, and close the file."""
         with self._opening:
-            opened, self._open = self._open, None
-        if opened is not None:
+            all_of_them = [*self._replaced, *([self._open] if self._open else [])]
+            self._replaced, self._open = [], None
+        for opened in all_of_them:
             if opened.lease is not None:
                 with opened.database.transaction(opened.database.taking) as connection:
                     connection.execute(schema.RELEASE_ALL_OF, (opened.lease.owner,))
@@ -144,11 +151,11 @@ class EmbeddedBroker(Broker):
 
     def _after_fork(self) -> None:
         # The parent's connections must not be used here, nor closed (sqlite.org/howtocorrupt.html, section 2.6).
-        if self._open is not None:
-            _of_the_parent.append(self._open)
-            if self._open.lease is not None:
-                self._open.lease.abandon()
-        self._open = None
+        for opened in [*self._replaced, *([self._open] if self._open else [])]:
+            _of_the_parent.append(opened)
+            if opened.lease is not None:
+                opened.lease.abandon()
+        self._replaced, self._open = [], None
         self._opening = threading.Lock()
 
     # The verbs

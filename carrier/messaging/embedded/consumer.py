@@ -142,6 +142,8 @@ class EmbeddedConsumer(Consumer):
         if now - self._reaped < REAP:
             return
         self._reaped = now
+        if self._database.is_replaced():
+            raise ConnectionClosed(f"{self._database.path} was removed or replaced")
         for (owner,) in self._reader.execute(schema.OWNERS).fetchall():
             if (
                 owner != self._owner

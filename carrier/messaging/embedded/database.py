@@ -54,11 +54,19 @@ class Database:
             with self.exclusive():
                 self._prepare()
             self.taking = self._connect("NORMAL")
-        except (sqlite3.Error, BrokerUnavailable) as error:
+            self._identity = _identity(path)
+        except (sqlite3.Error, OSError, BrokerUnavailable) as error:
             os.close(self._file_lock)
             if isinstance(error, BrokerUnavailable):
                 raise
             raise BrokerUnavailable(f"{path}: cannot be used: {error}; look at CARRIER_HOME") from None
+
+    def is_replaced(self) -> bool:
+        """Whether the path leads to another file by now, or to none: what is written here nobody reads."""
+        try:
+            return _identity(self.path) != self._identity
+        except FileNotFoundError:
+            return True
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
         connection = self._open("rwc")
@@ -151,3 +159,8 @@ class Database:
             self.sending.close()
             self.taking.close()
             os.close(self._file_lock)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino

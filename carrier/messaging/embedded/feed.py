@@ -25,11 +25,11 @@ class EmbeddedFeed(Feed):
     tells_all = True
 
     def __init__(self, broker: EmbeddedBroker) -> None:
-        self._path = broker.database.path
+        self._database = broker.database
         self._known: set[int] = set()
         self._last = 0
         try:
-            self._reader = broker.database.reader()
+            self._reader = self._database.reader()
         except sqlite3.Error as error:
             raise self._unavailable(error) from None
 
@@ -47,6 +47,8 @@ class EmbeddedFeed(Feed):
             time.sleep(min(_EVERY, left))  # a file tells nobody of its rows
 
     def _look(self) -> list[News]:
+        if self._database.is_replaced():
+            raise BrokerUnavailable(f"{self._database.path} was removed or replaced")
         rows = self._reader.execute(schema.LOOK, (FAILED_QUEUE, self._last, _MOST)).fetchall()
         found = []
         for seq, body, failure in rows:
@@ -78,7 +80,7 @@ class EmbeddedFeed(Feed):
         self._reader.close()
 
     def _unavailable(self, error: sqlite3.Error) -> BrokerUnavailable:
-        return BrokerUnavailable(f"{self._path}: cannot be read: {error}")
+        return BrokerUnavailable(f"{self._database.path}: cannot be read: {error}")
 
 
 def _key(seq: int) -> bytes:
