@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -65,9 +66,9 @@ class Ending(Middleware):
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         """In a worker process of Dramatiq's command, which ends with the process that has started it."""
-        _end_with_parent()
         for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP reloads: the command begins again after it
             self._chain(broker, number, at_once=True)
+        _end_with_parent()
 
     def guard(self, broker: dramatiq.Broker) -> None:
         """In a process of somebody else's program that works in threads: at SIGTERM and at the interpreter's end.
@@ -102,8 +103,10 @@ class Ending(Middleware):
             self._signalled = True
             if at_once:
                 _pass_on(previous, number, frame)  # Dramatiq's own notes that the process is to end
-                if not self._workers:
-                    return  # it still starts
+                if not self._workers:  # it still starts
+                    if _is_orphan():
+                        os._exit(0)  # it would wait for ever for its parent to hear that it has started
+                    return
             # A handler must not wait for locks that the interrupted code may hold: a thread does.
             arguments = broker, number, at_once
             try:
@@ -182,6 +185,13 @@ def _end_with_parent() -> None:
     than on Linux there is no such thing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if _is_orphan():
+            signal.raise_signal(signal.SIGTERM)  # it has died already
+
+
+def _is_orphan() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is not None and parent.pid != os.getppid()
 
 
 def _pass_on(handler: Any, number: int, frame: FrameType | None) -> None:

@@ -186,9 +186,10 @@ def test_a_message_is_edited(run: Run, start: Start, tmp_path: Path) -> None:
     assert old[0] == "backup id-0: edited (backup_queue)"
     assert [line.partition("  ")[2].split(" ")[0] for line in old[1:]] == ["sent", "failed", "edited"]
     assert old[3].endswith(f": {sent['id']} goes in its place")
-    new = run("carrier", "trace", sent["id"]).stdout
-    assert new.startswith(f"backup {sent['id']}: done (backup_queue)\n")
-    assert ", in the place of id-0" in new
+    new = ["carrier", "trace", sent["id"]]
+    is_done = f"backup {sent['id']}: done (backup_queue)\n"
+    wait_until(lambda: run(*new).stdout.startswith(is_done), "its end is known")
+    assert ", in the place of id-0" in run(*new).stdout
     done = run("carrier", "trace", "nosuch")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("carrier: nothing is known of nosuch: ")
