@@ -162,6 +162,20 @@ class RabbitmqNode(RabbitmqServer):
     def freeze(self) -> None:
         """Stop it where it is: it holds its connections and answers nothing."""
         os.killpg(self._node.pid, signal.SIGSTOP)
+        # Its threads stop each when it is their turn: until then one may still confirm a message.
+        wait_until(lambda: self._states() == {"T"}, "all of its threads stand still")
+
+    def _states(self) -> set[str]:
+        """The states of all threads in its process group (proc(5))."""
+        states = set()
+        for path in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+            try:
+                state, _, group, *_ = path.read_text().rpartition(") ")[2].split()
+            except OSError:  # it has ended
+                continue
+            if int(group) == self._node.pid and state != "Z":
+                states.add(state)
+        return states
 
     def thaw(self) -> None:
         """Let it go on."""
