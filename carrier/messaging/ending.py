@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import weakref
+from dataclasses import dataclass, field
 from queue import Empty
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,25 @@ _LOOK = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
+@dataclass(eq=False)
+class _Stop:
+    """How one worker is stopped: by the first thread that wants it to."""
+
+    thread: threading.Thread = field(default_factory=threading.current_thread)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_over(self) -> bool:
+        return self.over.is_set()
+
+    def wait(self) -> None:
+        """Wait until it is over, or its thread is."""
+        if self.thread is not threading.current_thread():
+            # At the interpreter's end the main thread still runs, though it counts as ended.
+            while not self.over.wait(_LOOK) and (self.thread is threading.main_thread() or self.thread.is_alive()):
+                pass
+
+
 class Ending(Middleware):
     """Stops the workers of a broker, at a signal or when it is told to.
 
@@ -56,8 +76,7 @@ class Ending(Middleware):
     def __init__(self, grace: float) -> None:
         self._grace = grace
         self._workers: dict[Worker, threading.Event] = {}  # and whether each has booted
-        self._stopping: dict[Worker, threading.Thread] = {}
-        self._stopped: weakref.WeakSet[Worker] = weakref.WeakSet()
+        self._stops: weakref.WeakKeyDictionary[Worker, _Stop] = weakref.WeakKeyDictionary()
         self._signalled = False
         self._guarded = self._exiting = False
         self._over = threading.Event()
@@ -150,20 +169,18 @@ class Ending(Middleware):
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
         """Give back at once. Whoever stops it beside us waits until we have."""
-        first = self._stopping.setdefault(worker, threading.current_thread())
-        if first is not threading.current_thread():
-            first.join()
-        if worker not in self._stopped:
+        stop = self._stops.setdefault(worker, _Stop())
+        stop.wait()
+        if not stop.is_over:
             _give_back(worker)
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
-        self._stopped.add(worker)
+        self._stops[worker].over.set()
         self._workers.pop(worker, None)
-        self._stopping.pop(worker, None)
 
     def finish(self, broker: Broker, worker: Worker) -> None:
         """Once every middleware knows that the worker ends: wait for what runs, then interrupt it; then leave."""
-        if worker in self._stopped:
+        if self._stops[worker].is_over:
             return  # somebody else did, or we have before
         broker.lane.wake()
         if not _wait_for(worker, self._grace):
