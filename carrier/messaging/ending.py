@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
-import multiprocessing
 import os
 import signal
 import sys
@@ -207,6 +206,8 @@ def _end_with_parent() -> None:
 
 
 def _is_orphan() -> bool:
+    import multiprocessing  # Dramatiq's command has it; who only sends does without
+
     parent = multiprocessing.parent_process()
     return parent is not None and parent.pid != os.getppid()
 

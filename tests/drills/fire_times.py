@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from scheduler.cron import Cron
 from tests.drills.drill import Drill
 from tests.drills.site import EMBEDDED, Site
-from tests.scheduler.crontab import ZONES, Crontab, expression, minutes
+from tests.scheduler.crontab import ZONES, Crontab, expression, minutes, runs
 
 YEARS = range(2017, 2027)
 
@@ -25,16 +25,10 @@ def ask(site: Site, questions: int) -> str:
             for year in YEARS:
                 begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
                 crons = [expression(chance) for _ in range(each)]
-                crontabs = [Crontab(cron) for cron in crons]
-                wanted: list[list[datetime]] = [[] for _ in crons]
-                for minute in minutes(zone, begin, end):
-                    for crontab, times in zip(crontabs, wanted, strict=True):
-                        if crontab.runs(minute):
-                            times.append(minute.at)
+                wanted = runs([*map(Crontab, crons)], minutes(zone, begin, end))
                 for cron, times in zip(crons, wanted, strict=True):
                     notes.write(f"sent {number} 0 0 0\n")
-                    found = list(takewhile(lambda at, end=end: at <= end, Cron(cron, zone).after(begin)))  # type: ignore[misc]
-                    if found == times:
+                    if list(takewhile(end.__ge__, Cron(cron, zone).after(begin))) == times:
                         notes.write(f"done {number} 0\n")
                     else:
                         wrong.append(f"{cron} in {name}, {year}")

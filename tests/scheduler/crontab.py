@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -65,6 +65,16 @@ class Crontab:
             return self._matches(minute.wall)
         now = not minute.is_repeated and self._matches(minute.wall)
         return now or any(map(self._matches, minute.skipped))
+
+
+def runs(crontabs: Sequence[Crontab], passing: Iterable[Minute]) -> list[list[datetime]]:
+    """When cron runs each of them while these minutes pass."""
+    found: list[list[datetime]] = [[] for _ in crontabs]
+    for minute in passing:
+        for crontab, times in zip(crontabs, found, strict=True):
+            if crontab.runs(minute):
+                times.append(minute.at)
+    return found
 
 
 def changes(zone: ZoneInfo, first: int, last: int) -> list[datetime]:

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.cron import Cron
 from scheduler.every import Every
-from tests.scheduler.crontab import ZONES, Crontab, changes, expression, minutes
+from tests.scheduler.crontab import ZONES, Crontab, changes, expression, minutes, runs
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -81,11 +81,10 @@ def test_they_are_those_of_the_oracle_round_changes_of_the_clock() -> None:
         zone = ZoneInfo(name)
         for change in chance.sample(found := changes(zone, 2017, 2026), min(2, len(found))):
             begin = change - timedelta(minutes=chance.randrange(2 * 1440))
-            passing = list(minutes(zone, begin, change + timedelta(days=1)))
-            for cron in (expression(chance) for _ in range(5)):
-                crontab, end = Crontab(cron), passing[-1].at
-                wanted = [each.at for each in passing if crontab.runs(each)]
-                got = list(takewhile(lambda at, end=end: at <= end, Cron(cron, zone).after(begin)))
+            end = change + timedelta(days=1)
+            crons = [expression(chance) for _ in range(5)]
+            for cron, wanted in zip(crons, runs([*map(Crontab, crons)], minutes(zone, begin, end)), strict=True):
+                got = list(takewhile(end.__ge__, Cron(cron, zone).after(begin)))
                 assert got == wanted, (name, cron, begin)
                 asked += bool(wanted)
     assert asked > 60

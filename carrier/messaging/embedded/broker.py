@@ -140,22 +140,25 @@ class EmbeddedBroker(Broker):
     def close(self) -> None:
         """Give back what this process has leased, and close the file."""
         with self._opening:
-            all_of_them = [*self._replaced, *([self._open] if self._open else [])]
-            self._replaced, self._open = [], None
-        for opened in all_of_them:
+            let_go = self._let_go()
+        for opened in let_go:
             if opened.lease is not None:
                 with opened.database.transaction(opened.database.taking) as connection:
                     connection.execute(schema.RELEASE_ALL_OF, (opened.lease.owner,))
                 opened.lease.end()
             opened.database.close()
 
+    def _let_go(self) -> list[_Open]:
+        every = [*self._replaced, *([self._open] if self._open else [])]
+        self._replaced, self._open = [], None
+        return every
+
     def _after_fork(self) -> None:
         # The parent's connections must not be used here, nor closed (sqlite.org/howtocorrupt.html, section 2.6).
-        for opened in [*self._replaced, *([self._open] if self._open else [])]:
+        for opened in self._let_go():
             _of_the_parent.append(opened)
             if opened.lease is not None:
                 opened.lease.abandon()
-        self._replaced, self._open = [], None
         self._opening = threading.Lock()
 
     # The verbs

@@ -65,7 +65,7 @@ class Database:
         """Whether the path leads to another file by now, or to none: what is written here nobody reads."""
         try:
             return _identity(self.path) != self._identity
-        except FileNotFoundError:
+        except OSError:  # whoever opens it anew says what is wrong
             return True
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
