@@ -169,6 +169,8 @@ class Settings(BaseModel):
     database_url: SecretStr | None = None
     smtp_url: SecretStr | None = None
     email_from: str = "carrier@localhost"
+    #: The folder from which an e-mail may take files along by their paths; None forbids it.
+    attachment_root: Path | None = None
     backup_root: Path | None = None
     sentry_dsn: SecretStr | None = None
     #: What became of the newest messages, in so many entries, is kept for carrier trace; 0 keeps nothing.
@@ -199,6 +201,13 @@ class Settings(BaseModel):
     def outbox(self) -> Path:
         """Where e-mail is written as .eml files while no SMTP_URL is set."""
         return self.home / "outbox"
+
+    @property
+    def smtp_urls(self) -> tuple[str, ...]:
+        """The mail servers in order of preference. They hold passwords: do not print them."""
+        if self.smtp_url is None:
+            return ()
+        return tuple(url.strip() for url in re.split(r",(?=\s*smtps?://)", self.smtp_url.get_secret_value()))
 
     @property
     def masked_keys(self) -> list[str]:
@@ -262,9 +271,14 @@ class Settings(BaseModel):
             raise ValueError(f"{name}: there is no URL in it; unset it for the embedded broker")
         if not all(url.startswith(("amqp://", "amqps://")) for url in self.broker_urls):
             raise ValueError(f"{name}: each URL must start with amqp:// or amqps://")
-        _check_url(self, "rabbitmq_management_url", ("http", "https"), "http://user:password@host:15672")
-        _check_url(self, "smtp_url", ("smtp", "smtps"), "smtp://user:password@host:587")
-        _check_url(self, "sentry_dsn", ("http", "https"), "https://key@host/1; copy it from the project's settings")
+        if self.rabbitmq_management_url is not None:
+            url = self.rabbitmq_management_url.get_secret_value()
+            _check_url("RABBITMQ_MANAGEMENT_URL", url, ("http", "https"), "http://user:password@host:15672")
+        for url in self.smtp_urls:
+            _check_url("SMTP_URL", url, ("smtp", "smtps"), "smtp://user:password@host:587")
+        if self.sentry_dsn is not None:
+            example = "https://key@host/1; copy it from the project's settings"
+            _check_url("SENTRY_DSN", self.sentry_dsn.get_secret_value(), ("http", "https"), example)
         if not self.store_url.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError(
                 "DATABASE_URL: must be as postgresql://user:password@host/database or sqlite:////var/lib/carrier.db"
@@ -282,17 +296,14 @@ _DEFAULT_SCHEDULES = {
 }
 
 
-def _check_url(settings: Settings, name: str, schemes: tuple[str, ...], example: str) -> None:
-    secret: SecretStr | None = getattr(settings, name)
-    if secret is None:
-        return
+def _check_url(name: str, url: str, schemes: tuple[str, ...], example: str) -> None:
     try:
-        parts = urlsplit(secret.get_secret_value())
+        parts = urlsplit(url)
         good = parts.scheme in schemes and parts.hostname and parts.port != 0
     except ValueError:  # a port that is no number
         good = False
     if not good:
-        raise ValueError(f"{name.upper()}: must be as {example}")
+        raise ValueError(f"{name}: must be as {example}")
 
 
 def _problems(error: ValidationError, where: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from actors.cleanup.handler import roots_of
 from actors.email.address import parse
+from actors.email.server import server_of
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import PermanentError
 from settings import Settings
@@ -20,6 +21,11 @@ def problems(settings: Settings, _: Broker) -> Iterator[str]:
             parse(address)
         except ValueError as error:
             yield f"{place}: {error}"
+    for url in settings.smtp_urls:
+        try:
+            server_of(url)
+        except ValueError as error:
+            yield f"environment: {error}"
     for name in settings.config.cleanup:
         try:
             roots_of(name, settings)

@@ -10,18 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from carrier.messaging.actor import actor
-    from carrier.messaging.errors import PermanentError, PublishError, UnknownMessageType
+    from carrier.messaging.errors import (
+        Deferred,
+        PermanentError,
+        PublishError,
+        TemporaryError,
+        UnknownMessageType,
+    )
     from carrier.messaging.service import messages
     from carrier.wiring import connect
 
-__all__ = ["PermanentError", "PublishError", "UnknownMessageType", "actor", "connect", "messages"]
+__all__ = [
+    "Deferred",
+    "PermanentError",
+    "PublishError",
+    "TemporaryError",
+    "UnknownMessageType",
+    "actor",
+    "connect",
+    "messages",
+]
 
 _PLACES = {
     "actor": "carrier.messaging.actor",
     "connect": "carrier.wiring",
     "messages": "carrier.messaging.service",
+    "Deferred": "carrier.messaging.errors",
     "PermanentError": "carrier.messaging.errors",
     "PublishError": "carrier.messaging.errors",
+    "TemporaryError": "carrier.messaging.errors",
     "UnknownMessageType": "carrier.messaging.errors",
 }
 

@@ -24,7 +24,18 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """No test sees the developer's settings, or writes into the checkout."""
     for name in list(os.environ):
         if name.startswith(
-            ("CARRIER_", "RABBITMQ_", "CLOUDAMQP_", "SMTP_", "SENTRY_", "DATABASE_", "BACKUP_", "MASK_")
+            (
+                "CARRIER_",
+                "RABBITMQ_",
+                "CLOUDAMQP_",
+                "SMTP_",
+                "EMAIL_",
+                "ATTACHMENT_",
+                "SENTRY_",
+                "DATABASE_",
+                "BACKUP_",
+                "MASK_",
+            )
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("CARRIER_HOME", str(tmp_path / "home"))

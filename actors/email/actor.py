@@ -8,7 +8,8 @@ from carrier.messaging.actor import actor
 from settings import get_settings
 
 
-@actor("email", queue="email_queue", payload=Email)
+# Greylists and full mailboxes want minutes to hours.
+@actor("email", queue="email_queue", payload=Email, max_attempts=24, min_backoff=60_000, max_backoff=3_600_000)
 def send_email(email: Email) -> None:
     """Send an e-mail."""
     from actors.email.handler import deliver

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from email.headerregistry import Address
 
 #: A dot-atom (RFC 5322, section 3.2.3), with the letters of all languages (RFC 6531, section 3.3).
 _LOCAL = re.compile(r'[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,."]+(?:\.[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,."]+)*')
@@ -31,11 +27,9 @@ class Mailbox:
         return f"{self.local}@{self.domain}"
 
     @property
-    def header(self) -> Address:
-        """The mailbox as a header takes it."""
-        from email.headerregistry import Address
-
-        return Address(self.name, self.local, self.domain)
+    def is_ascii(self) -> bool:
+        """Whether every server takes it; the others need SMTPUTF8 (RFC 6531)."""
+        return self.local.isascii()
 
     def __str__(self) -> str:
         return self.text
@@ -53,9 +47,9 @@ def parse(text: str) -> Mailbox:
     name, address = ("", text.strip()) if "<" not in text else _split(text, wrong)
     local, _, domain = address.rpartition("@")
     try:
-        ascii_domain = domain.encode("idna").decode("ascii")
+        ascii_domain = domain if domain.isascii() else _idna(domain)
         octets = len(local.encode())
-    except UnicodeError:
+    except UnicodeError:  # which the errors of idna are
         raise wrong from None
     # RFC 5321, section 4.5.3.1: 64 octets before the @, 254 in all without the angle brackets.
     if not _LOCAL.fullmatch(local) or octets > 64 or octets + 1 + len(ascii_domain) > 254:
@@ -63,6 +57,13 @@ def parse(text: str) -> Mailbox:
     if not _DOMAIN.fullmatch(ascii_domain):
         raise wrong
     return Mailbox(name, local, ascii_domain, text)
+
+
+def _idna(domain: str) -> str:
+    """As IDNA 2008 has it, after the mapping of UTS 46: capitals, wide letters."""
+    import idna
+
+    return idna.encode(domain, uts46=True).decode("ascii")
 
 
 def _split(text: str, wrong: ValueError) -> tuple[str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from actors.atomic import atomic_file, safe_name
-from actors.email import smtp
-from actors.email.address import parse
+from actors.email.address import Mailbox, parse
+from actors.email.attached import parts
 from actors.email.composition import compose
 from actors.email.payload import Email
-from carrier.messaging.errors import PermanentError
+from carrier.messaging.errors import Deferred, PermanentError
 from settings import Settings
 
 
@@ -17,17 +17,44 @@ def deliver(email: Email, message_id: str, settings: Settings) -> None:
     """Send by SMTP when SMTP_URL is set, else write ``outbox/MESSAGE_ID.eml``: a repeat writes the same file again.
 
     Raises:
-        PermanentError: the server refuses it for good, or a setting is wrong.
-        OSError, smtplib.SMTPException: another attempt may succeed.
+        PermanentError: all recipients are refused for good, or the e-mail cannot be made.
+        TemporaryError: some recipients are to be asked again, or it was lost on its way.
+        Deferred: no mail server can be used now.
+        OSError: a file cannot be read or written.
     """
     try:
         sender = parse(email.from_ or settings.email_from)
     except ValueError as error:
         raise PermanentError(f"EMAIL_FROM: {error}") from None
-    message = compose(email, sender=sender, message_id=message_id, date=datetime.now(UTC))
-    if settings.smtp_url is None:
+    files = parts(email.attachments or [], settings.attachment_root)
+    now = datetime.now(UTC)
+
+    def composed(allow_utf8: bool) -> bytes:
+        return compose(email, sender=sender, message_id=message_id, date=now, parts=files, allow_utf8=allow_utf8)
+
+    if not settings.smtp_urls:
         with atomic_file(settings.outbox / f"{safe_name(message_id)}.eml") as file:
-            file.write(bytes(message))
-    else:
-        recipients = [parse(text).address for field in ("to", "cc", "bcc") for text in email.mailboxes(field)]
-        smtp.send(settings.smtp_url.get_secret_value(), message, sender.address, list(dict.fromkeys(recipients)))
+            file.write(composed(True))
+        return
+    # The outbox needs neither the store nor what speaks SMTP.
+    from actors.email.sending import send
+    from actors.email.server import server_of
+    from actors.email.transaction import Letter
+
+    try:
+        known = [server_of(url) for url in settings.smtp_urls]
+    except ValueError as error:
+        raise Deferred(str(error)) from None
+    named = _mailboxes(email, "to", "cc", "reply_to")
+    letter = Letter(
+        sender,
+        # An address that is named twice gets it once.
+        list({each.address: each for each in _mailboxes(email, "to", "cc", "bcc")}.values()),
+        composed,
+        is_international=not all(each.is_ascii for each in named),
+    )
+    send(message_id, letter, known)
+
+
+def _mailboxes(email: Email, *fields: str) -> list[Mailbox]:
+    return [parse(text) for field in fields for text in email.mailboxes(field)]

@@ -8,7 +8,15 @@ from carrier.messaging.actor import actor
 from settings import get_settings
 
 
-@actor("notification", queue="notification_queue", payload=Notification)
+# As an e-mail, which some are sent by.
+@actor(
+    "notification",
+    queue="notification_queue",
+    payload=Notification,
+    max_attempts=24,
+    min_backoff=60_000,
+    max_backoff=3_600_000,
+)
 def send_notification(notification: Notification) -> None:
     """Notify a user."""
     from actors.notification.handler import notify

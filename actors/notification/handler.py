@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from actors.email.handler import deliver
 from actors.email.payload import Email
 from actors.notification.payload import Notification
-from carrier.messaging.errors import PermanentError
+from carrier.messaging.errors import PermanentError, describe
 from carrier.store import inbox
 from settings import Settings
 
@@ -15,7 +17,7 @@ def notify(notification: Notification, message_id: str, settings: Settings) -> N
 
     Raises:
         PermanentError: no address is configured for the user; the notification is in the inbox all the same.
-        OSError, smtplib.SMTPException: the e-mail may succeed at another attempt.
+        TemporaryError, Deferred, OSError: as those of an e-mail.
     """
     inbox.add(
         message_id,
@@ -31,6 +33,7 @@ def notify(notification: Notification, message_id: str, settings: Settings) -> N
             raise PermanentError(f'no address for {user!r}: add [recipients.{user}] with email = "…" to carrier.toml')
         try:
             email = Email(to=recipient.email, subject=notification.title, body=notification.message)
-        except ValueError:
-            raise PermanentError(f"recipients.{notification.user_id}: email: is not an e-mail address") from None
+        except ValidationError as error:
+            where = f"an e-mail to recipients.{notification.user_id}"
+            raise PermanentError(describe(error, where)) from None
         deliver(email, message_id, settings)

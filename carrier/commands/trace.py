@@ -30,6 +30,8 @@ def command(id: str, as_json: bool) -> None:
     click.echo(plain(f"{life.type} {life.id}: {life.state} ({life.queue})".lstrip()))
     for event in life.events:
         click.echo(plain(f"{event['at']:<24}  {_sentence(event)}"))
+    for each in life.recipients:
+        click.echo(plain(f"{each['at']:<24}  {each['recipient']}: {each['state']} ({each['reply']})"))
 
 
 def _sentence(event: dict[str, Any]) -> str:
@@ -41,6 +43,8 @@ def _sentence(event: dict[str, Any]) -> str:
         case "retrying":
             then = f"; next at {event['next_at']}" if "next_at" in event else ""
             return f"attempt {event.get('attempt')} failed on {event.get('worker')}: {error}{then}"
+        case "deferred":
+            return f"put off by {event.get('worker')}: {event.get('message', '')}; next at {event.get('next_at')}"
         case "failed":
             where = f" on {event['worker']}, attempt {event.get('attempt')}" if "worker" in event else ""
             return f"failed{where} ({event.get('reason')}): {error}"

@@ -17,10 +17,11 @@ from dramatiq.middleware import Retries
 from dramatiq.middleware.retries import DEFAULT_MAX_BACKOFF
 from dramatiq.middleware.shutdown import Shutdown
 
+from carrier.messaging.deferral import defer
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import attempts_of
 from carrier.messaging.envelope import ENDLESS, MAX_DELAY_MS, Envelope
-from carrier.messaging.errors import PermanentError
+from carrier.messaging.errors import Deferred, PermanentError, TemporaryError
 from carrier.messaging.failure import attempt_record, failure_of, traceback_of
 from carrier.messaging.outcome import Again, Back, Failed, Outcome
 
@@ -70,6 +71,8 @@ class Attempts(Retries):
         def failed(reason: str) -> Failed:
             return Failed(failure_of(envelope, error, reason=reason, queue=queue))
 
+        if isinstance(error, Deferred):
+            return defer(envelope, error) or failed("deferred for too long")
         throws = options.get("throws")
         if isinstance(error, PermanentError) or (throws and isinstance(error, throws)):
             return failed("permanent error")
@@ -84,7 +87,8 @@ class Attempts(Retries):
             return failed("attempts exhausted")
         delay = error.delay if isinstance(error, Retry) else None
         if delay is None:
-            delay = self._backoff(retries, options)
+            least = error.least if isinstance(error, TemporaryError) else 0
+            delay = max(least, self._backoff(retries, options))
         return Again(max(0, min(int(delay), MAX_DELAY_MS)), attempt_record(envelope.attempt, error))
 
     def backoff(self, actor: Actor[Any, Any] | None, envelope: Envelope) -> int:

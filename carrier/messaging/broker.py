@@ -30,7 +30,7 @@ from carrier.messaging.encoder import attempts_of, envelope_of
 from carrier.messaging.ending import Ending
 from carrier.messaging.envelope import MAX_DELAY_MS, Envelope, check_size, timestamp
 from carrier.messaging.errors import EnvelopeError, UnknownMessageType
-from carrier.messaging.event import DONE, FAILED, RETRYING, Event, EventListener, event_of
+from carrier.messaging.event import DEFERRED, DONE, FAILED, RETRYING, Event, EventListener, event_of
 from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
 from carrier.messaging.feed import Feed
 from carrier.messaging.fields import wrong_options
@@ -346,6 +346,12 @@ class Broker(Joining):
             detail = {"error": record["error"], "message": record["message"]}
             detail["next_at"] = timestamp(time.time() + delay / 1000)
             self.tell(event_of(RETRYING, envelope, queue, worker=record["worker"], at=record["at"], **detail))
+
+    def tell_of_deferral(self, envelope: Envelope, queue: str, at: float, delay: int, why: str) -> None:
+        """Tell the listeners of a handler that has put its message off, at a Unix time in s, for ``delay`` ms."""
+        if self.event_listeners:
+            next_at = timestamp(at + delay / 1000)
+            self.tell(event_of(DEFERRED, envelope, queue, at=timestamp(at), message=why, next_at=next_at))
 
     def tell(self, event: Event) -> None:
         """Tell the listeners; their errors harm nothing."""

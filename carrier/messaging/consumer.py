@@ -7,6 +7,7 @@ the original is acknowledged after that; while it cannot be stored, the original
 from __future__ import annotations
 
 import logging
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from dramatiq.broker import MessageProxy
 from pydantic import BaseModel, ValidationError
 
 from carrier.messaging.actor import MessageActor
+from carrier.messaging.deferral import DEFERRED
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.encoder import message_of, options_of
 from carrier.messaging.envelope import Envelope, check_size, decode, now_ms
@@ -212,8 +214,15 @@ class Consumer(dramatiq.Consumer):
                     self.broker.announce(envelope, failure, error)
 
                 return self.replace(receipt, [failed, *follow], dealt_with)
-            case Later(delay, meta):
-                return self.replace(receipt, [outgoing(_put_off(envelope, delay, meta), self.queue_name, delay)])
+            case Later(delay, meta, why):
+                later = outgoing(_put_off(envelope, delay, meta), self.queue_name, delay)
+                if why is None:
+                    return self.replace(receipt, [later])
+                logger.info("%s is deferred for %.1f s: %s", delivery, delay / 1000, why)
+                now = time.time()
+                return self.replace(
+                    receipt, [later], lambda: self.broker.tell_of_deferral(envelope, self.queue_name, now, delay, why)
+                )
             case Back():
                 self.back(receipt)
         return True
@@ -328,6 +337,7 @@ def _again(delivery: Delivery, envelope: Envelope, delay: int) -> Enqueued:
 def _next_attempt(envelope: Envelope, delay: int, record: dict[str, Any]) -> Envelope:
     attempts = [*envelope.meta.get("attempts", []), record][-ATTEMPTS_LIMIT:]
     meta = {**envelope.meta, "attempt": envelope.attempt + 1, "attempts": attempts, "eta": now_ms() + delay}
+    meta.pop(DEFERRED, None)
     return replace(envelope, meta=meta)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dramatiq.errors import ConnectionClosed
+from dramatiq.errors import ConnectionClosed, RateLimitExceeded, Retry
 from pydantic import ValidationError
 
 
@@ -17,6 +17,37 @@ class CarrierError(Exception):
 
 class PermanentError(CarrierError):
     """Raised by a handler: trying again cannot help. The message goes to failed_queue at once."""
+
+
+class TemporaryError(CarrierError, Retry):
+    """Raised by a handler: another attempt may succeed. It is not logged as an error.
+
+    Parameters:
+        message: why, in one line.
+        least: ms that the next attempt waits at least; more where the backoff says so.
+    """
+
+    def __init__(self, message: str = "", *, least: int = 0) -> None:
+        super().__init__(message)
+        self.message, self.delay = message, None  # what Dramatiq reads
+        self.least = least
+
+
+class Deferred(CarrierError, RateLimitExceeded):
+    """Raised by a handler: not now, and that is no fault of the message (a server is away, a lock is held).
+
+    The message is handed out again later; no attempt is charged, no thread waits, and it is not logged as an error.
+
+    Parameters:
+        message: why, in one line.
+        delay: ms until then; without it, from about 15 s to about 15 minutes, longer each time.
+        most: ms for which it may be put off again and again. After that it has failed.
+    """
+
+    def __init__(self, message: str = "", *, delay: int | None = None, most: int = 4 * 86_400_000) -> None:
+        super().__init__(message)
+        self.message = message  # DramatiqError prints it
+        self.delay, self.most = delay, most
 
 
 class WorkerDied(CarrierError):

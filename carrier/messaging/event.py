@@ -11,7 +11,7 @@ from typing import Any
 from carrier.messaging.envelope import Envelope
 
 #: What can have happened: in a worker, and by hand.
-DONE, RETRYING, FAILED = "done", "retrying", "failed"
+DONE, RETRYING, DEFERRED, FAILED = "done", "retrying", "deferred", "failed"
 SENT_BACK, EDITED, DISCARDED, ARCHIVED, RESTORED = "sent back", "edited", "discarded", "archived", "restored"
 
 

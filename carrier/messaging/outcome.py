@@ -35,11 +35,12 @@ class Back:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Not begun, because it must run alone and could not, or another worker has it: handed out again ``delay`` ms from
-    now, as it is; ``meta`` is put into its own."""
+    """Handed out again ``delay`` ms from now, as it is: it must run alone and could not, another worker has it, or its
+    handler has deferred it, and ``why`` says the reason. ``meta`` is put into its own."""
 
     delay: int
     meta: dict[str, Any] = field(default_factory=dict)
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,20 @@ def status(broker: Broker) -> Figures:
     """
     figures = broker.figures()
     own = [alarm for each in figures.queues if (alarm := _alarm(each))]
-    return replace(figures, alarms=[*figures.alarms, *own, *_alarms_of_schedules()])
+    return replace(figures, alarms=[*figures.alarms, *own, *_alarms_of_schedules(), *_faults()])
+
+
+def _faults() -> list[str]:
+    """What workers cannot use, where they have ever written."""
+    settings = get_settings()
+    if settings.database_url is None and not settings.store_file.exists():
+        return []
+    from carrier.store import faults
+
+    try:
+        return [f"{each.source}: {each.text} (since {timestamp(each.since.timestamp())})" for each in faults.recent()]
+    except StoreUnavailable as error:
+        return [str(error)]
 
 
 def _alarms_of_schedules() -> list[str]:

@@ -10,7 +10,7 @@ from carrier.messaging.envelope import timestamp
 from carrier.messaging.event import FAILED, RETRYING
 from carrier.monitor.failed import FailedMessage, Filter, find
 from carrier.monitor.masking import masking
-from carrier.store import history
+from carrier.store import deliveries, history
 from carrier.store.models import HistoryEntry
 
 #: Nobody notes the sending: every message says when it was made.
@@ -25,6 +25,7 @@ class Life:
         state: "failed" while it lies in failed_queue; "waiting", "delayed" or "running" where the broker says so;
             otherwise what happened last.
         events: the oldest first; each has ``at``, ``what``, and what else there is to say.
+        recipients: of an e-mail, what mail servers have said of each: ``recipient``, ``state``, ``reply``, ``at``.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Life:
     queue: str = ""
     state: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
+    recipients: list[dict[str, Any]] = field(default_factory=list)
 
     def fields(self) -> dict[str, Any]:
         """The life as JSON has it."""
@@ -59,6 +61,9 @@ def trace(broker: Broker, id_: str) -> Life | None:
         life.state = FAILED
     elif where := broker.whereabouts(id_):
         life.queue, life.state = where
+    for recipient, reply in sorted(deliveries.of(id_).items()):
+        at = timestamp(reply.at.timestamp()) if reply.at else None
+        life.recipients.append({"recipient": recipient, "state": str(reply.state), "reply": reply.text, "at": at})
     life.events.sort(key=lambda event: str(event["at"]))
     return life if life.state else None
 

@@ -130,3 +130,30 @@ class FireEntry(Base):
     #: Host and process of the worker, and what went wrong.
     worker: Mapped[str | None] = mapped_column(Characters(300))
     error: Mapped[str | None] = mapped_column(LongText)
+
+
+class DeliveryEntry(Base):
+    """What a mail server has said of one recipient of one e-mail."""
+
+    __tablename__ = "deliveries"
+
+    message_id: Mapped[str] = mapped_column(Characters(255), primary_key=True)
+    #: As the server was given it.
+    recipient: Mapped[str] = mapped_column(Characters(320), primary_key=True)
+    #: "accepted", "refused" or "later".
+    state: Mapped[str] = mapped_column(String(10))
+    reply: Mapped[str] = mapped_column(LongText)
+    at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class FaultEntry(Base):
+    """Something outside that cannot be used, and keeps messages waiting."""
+
+    __tablename__ = "faults"
+
+    #: What it is, as in "mail server smtp.example.com:587".
+    source: Mapped[str] = mapped_column(Characters(300), primary_key=True)
+    text: Mapped[str] = mapped_column(LongText)
+    since: Mapped[datetime] = mapped_column(Moment)
+    #: When it was last seen.
+    at: Mapped[datetime] = mapped_column(Moment)

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from actors.email.handler import deliver
 from actors.email.payload import Email
-from carrier.messaging.errors import PermanentError
 from settings import Settings
 from tests.servers.ports import free_port
 
@@ -110,16 +109,6 @@ def test_some_refused_does_not_send_it_again_to_the_others(settings: Make, mailb
         Email(to=["ok@example.com", "550@example.com"], subject="s", body="b"), "id", settings(SMTP_URL=mailbox.url)
     )
     assert [recipients for recipients, _ in mailbox.taken] == [["ok@example.com"]]
-
-
-def test_refused_for_good_is_permanent_and_for_now_is_not(settings: Make, mailbox: Any) -> None:
-    made = settings(SMTP_URL=mailbox.url)
-    with pytest.raises(PermanentError, match="550"):
-        deliver(Email(to="550@example.com", subject="s", body="b"), "id", made)
-    with pytest.raises(OSError, match="451"):
-        deliver(Email(to="451@example.com", subject="s", body="b"), "id", made)
-    with pytest.raises(OSError, match="refused"):
-        deliver(Email(to="a@example.com", subject="s", body="b"), "id", settings(SMTP_URL="smtp://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize(

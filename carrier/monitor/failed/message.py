@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from carrier.messaging.broker import Broker
+from carrier.messaging.deferral import DEFERRED
 from carrier.messaging.envelope import Envelope
 from carrier.messaging.event import Event, event_of
 from carrier.messaging.fires import FIRE, RETURNED, turn_of
@@ -16,7 +17,7 @@ from carrier.messaging.walk import Stored, digest
 from carrier.monitor.masking import masking
 
 #: Of an envelope's ``meta``: what the failed attempts left there. An ``eta`` stays, it says that its delay is over.
-_OF_THE_FAILURE = ("failure", "attempts", "attempt")
+_OF_THE_FAILURE = ("failure", "attempts", "attempt", DEFERRED)
 #: The fingerprint of what lies there without a record of its failure.
 UNRECORDED = "unrecorded"
 

@@ -1,0 +1,126 @@
+"""What has become of an e-mail at each of its recipients. Who has it is never sent it again, so this is a promise."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from carrier.store.database import insert, session
+from carrier.store.models import DeliveryEntry
+
+#: Rows are kept for so long, and looked for after so many new ones.
+_KEPT, _FORGETTING = timedelta(days=90), 10_000
+
+
+class State(StrEnum):
+    """Accepted and refused are final."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server has said of one recipient: its code and text, in one line; ``at`` once it is written down."""
+
+    state: State
+    text: str
+    at: datetime | None = None
+
+
+def of(message_id: str) -> dict[str, Reply]:
+    """What is known of an e-mail's recipients, by their addresses.
+
+    Raises:
+        StoreUnavailable: the store cannot be read.
+    """
+    with session() as opened:
+        found = select(DeliveryEntry).where(DeliveryEntry.message_id == message_id)
+        return {each.recipient: Reply(State(each.state), each.reply, each.at) for each in opened.scalars(found)}
+
+
+def record(message_id: str, replies: Mapping[str, Reply]) -> None:
+    """Write replies down; they are on the disk when this returns. "accepted" is never overwritten.
+
+    Threads that call this at the same time share a transaction.
+
+    Raises:
+        StoreUnavailable: they are not written.
+    """
+    now = datetime.now(UTC)
+    _journal.write(
+        [
+            {"message_id": message_id, "recipient": recipient, "state": reply.state, "reply": reply.text, "at": now}
+            for recipient, reply in replies.items()
+        ]
+    )
+
+
+@dataclass(slots=True)
+class _Entry:
+    rows: list[dict[str, Any]]
+    is_written: bool = False
+    error: BaseException | None = field(default=None)
+
+
+class _Journal:
+    """Whoever writes takes along what the others have for it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Entry] = []
+        self._gathering, self._writing = threading.Lock(), threading.Lock()
+        self._new = 0
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        entry = _Entry(rows)
+        with self._gathering:
+            self._waiting.append(entry)
+        with self._writing:
+            if not entry.is_written and entry.error is None:
+                with self._gathering:
+                    taken, self._waiting = self._waiting, []
+                try:
+                    self._write([row for each in taken for row in each.rows])
+                except BaseException as error:
+                    for each in taken:
+                        each.error = error
+                    raise
+                for each in taken:
+                    each.is_written = True
+        if entry.error is not None:
+            raise entry.error
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        with session() as opened:
+            new = insert(opened, DeliveryEntry)
+            opened.execute(
+                new.on_conflict_do_update(
+                    index_elements=["message_id", "recipient"],
+                    set_={name: new.excluded[name] for name in ("state", "reply", "at")},
+                    where=DeliveryEntry.state != State.ACCEPTED,
+                ),
+                rows,
+            )
+            self._new += len(rows)
+            if self._new >= _FORGETTING:
+                opened.execute(delete(DeliveryEntry).where(DeliveryEntry.at < datetime.now(UTC) - _KEPT))
+                self._new = 0
+
+
+_journal = _Journal()
+
+
+def _after_fork() -> None:
+    global _journal
+    _journal = _Journal()
+
+
+os.register_at_fork(after_in_child=_after_fork)
