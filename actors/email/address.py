@@ -77,4 +77,5 @@ def _split(text: str, wrong: ValueError) -> tuple[str, str]:
     header = policy.SMTP.header_factory("To", f"{before}<name@example.com>")
     if header.defects or len(header.addresses) != 1 or len(header.groups) != 1 or header.groups[0].display_name:
         raise wrong
-    return header.addresses[0].display_name, rest.rstrip()[:-1]
+    # Readers take any white space for one space.
+    return " ".join(header.addresses[0].display_name.split()), rest.rstrip()[:-1]

@@ -48,9 +48,10 @@ def _read(root: Path | None, path: str, most: int, where: str) -> bytes:
         descriptor = _open(folder, path, where)
     finally:
         os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise PermanentError(f"{where}: path: {path!r} is no regular file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise PermanentError(f"{where}: path: {path!r} is no regular file")
         return file.read(most + 1)
 
 

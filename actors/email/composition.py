@@ -33,7 +33,7 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_
 _PRINTABLE = re.compile(r"[ -~]*")
 #: What a reader would take for an encoded word, and what it may write in another way.
 _ENCODED, _SPACES = re.compile(r"=\?[^?]*\?[^?]*\?.*\?="), re.compile(r"  |^ | $")
-_FILE_NAME = re.compile(r"[ !#-\[\]-~]{1,60}")
+_FILE_NAME = re.compile(r"[ !#-;=?-\[\]-~]{1,60}")  # what some readers take for quotes is left out
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -75,7 +75,7 @@ def compose(
     content = _content(email)
     if parts:
         content = _multipart("mixed", [content, *map(_attachment, parts)])
-    return "".join(lines).encode() + content
+    return "".join(lines).encode() + content + (b"" if content.endswith(b"\r\n") else b"\r\n")
 
 
 # Headers
@@ -159,8 +159,7 @@ def _readable(subtype: str, text: str) -> bytes:
     data = _BREAK.sub("\r\n", text).encode()
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\n"
     if data.isascii() and (len(data) <= _MOST or max(map(len, data.split(b"\r\n"))) <= _MOST):
-        end = b"" if data.endswith(b"\r\n") else b"\r\n"
-        return f"{head}Content-Transfer-Encoding: 7bit\r\n\r\n".encode() + data + end
+        return f"{head}Content-Transfer-Encoding: 7bit\r\n\r\n".encode() + data
     return head.encode() + _base64(data)
 
 
@@ -168,14 +167,15 @@ def _base64(data: bytes) -> bytes:
     """The rest of a part, in lines of 76 octets (RFC 2045, section 6.8)."""
     text = base64.b64encode(data)
     lines = b"\r\n".join(text[at : at + 76] for at in range(0, len(text), 76))
-    return b"Content-Transfer-Encoding: base64\r\n\r\n" + lines + b"\r\n"
+    return b"Content-Transfer-Encoding: base64\r\n\r\n" + lines
 
 
 def _multipart(subtype: str, parts: Sequence[bytes]) -> bytes:
     boundary = f"=_{secrets.token_hex(16)}"  # not to be guessed, so it is in no part
-    between = f"--{boundary}\r\n".encode()
-    head = f'Content-Type: multipart/{subtype}; boundary="{boundary}"\r\n\r\n'.encode()
-    return head + b"".join(between + part for part in parts) + f"--{boundary}--\r\n".encode()
+    # The line's end before a boundary belongs to the boundary (RFC 2046, section 5.1.1).
+    between = f"\r\n--{boundary}\r\n".encode()
+    head = f'Content-Type: multipart/{subtype}; boundary="{boundary}"\r\n'.encode()
+    return head + b"".join(between + part for part in parts) + f"\r\n--{boundary}--".encode()
 
 
 def _attachment(part: Part) -> bytes:

@@ -161,7 +161,9 @@ def _of_tls(server: Server, error: ssl.SSLError) -> str:
 
 def _away(server: Server, error: Exception) -> str:
     text = str(error) or type(error).__name__
-    if isinstance(error, TimeoutError) and server.protection != "implicit":
+    # smtplib makes one of its own errors of a timeout, for an answer that does not come.
+    is_silent = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+    if is_silent and server.protection != "implicit":
         text += f" (if port {server.port} speaks TLS from the start, write smtps:// in SMTP_URL)"
     return " ".join(text.split())[:500]
 

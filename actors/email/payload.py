@@ -31,7 +31,7 @@ def _addresses(value: str | list[str]) -> str | list[str]:
 
 def _name(text: str) -> str:
     # The base name alone leaves the machine.
-    name = text.replace("\\", "/").rpartition("/")[2]
+    name = text.replace("\\", "/").rpartition("/")[2].strip()
     if not name:
         raise ValueError("must be a file's name")
     return name

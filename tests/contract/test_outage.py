@@ -12,7 +12,7 @@ import dramatiq
 import pytest
 
 from carrier.messaging.broker import Broker
-from carrier.messaging.errors import PublishError
+from carrier.messaging.errors import BrokerUnavailable, PublishError
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 from carrier.messaging.rabbitmq.broker import RabbitmqBroker
@@ -209,6 +209,30 @@ def test_all_that_was_confirmed_is_there_after_the_node_was_killed(
     with working(broker):
         wait_until(lambda: collected == set(range(601)), "all are handled", timeout=90)
     broker.close()
+
+
+@pytest.mark.parametrize("version", ["4"], indirect=True)  # a leader is busy for so long with 100,000 messages, on each
+def test_a_queue_whose_leader_is_busy_is_not_taken_for_an_empty_one(own_node: RabbitmqNode, tmp_path: Path) -> None:
+    own_node.wait()
+    broker = RabbitmqBroker([Rabbitmq(own_node, tmp_path).url], publish_timeout=60)
+    actor = dramatiq.actor(lambda n: None, broker=broker, actor_name="work", queue_name="work_queue")
+    broker.enqueue_many([actor.message(n) for n in range(3)])
+    leaders = "[sys:{}(element(1, amqqueue:get_pid(Q))) || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q)]."
+    own_node.ctl("eval", leaders.format("suspend"))
+    with pytest.raises(BrokerUnavailable, match="work_queue: its leader does not answer"):
+        broker.figures()
+    looking = threading.Thread(target=lambda: totals.append(_total(broker)))
+    totals: list[int] = []
+    looking.start()
+    own_node.ctl("eval", leaders.format("resume"))
+    looking.join(60)
+    assert totals == [3]
+    broker.close()
+
+
+def _total(broker: RabbitmqBroker) -> int:
+    with broker.walk("work_queue") as walk:
+        return walk.total
 
 
 def test_what_has_expired_without_a_route_is_sent_on_when_it_is_told_to(rabbitmq: Rabbitmq, working: Working) -> None:

@@ -99,8 +99,6 @@ class ScriptedSmtp:
             if self.tls is not None and self.is_implicit:
                 connection = self.tls.wrap_socket(connection, server_side=True)
             _Session(self, connection, number).run()
-        with contextlib.suppress(OSError):
-            connection.close()  # the one that TLS has made of it
 
     def answer(self, verb: str, address: str = "") -> str:
         """What is answered now."""
@@ -127,9 +125,10 @@ class _Session:
         try:
             self._say(self._server.answer("GREETING"))
             while line := self._heard.readline():
-                self._obey(line.decode().rstrip("\r\n"))
+                self._obey(line.decode("utf-8", "replace").rstrip("\r\n"))
         finally:
             self._heard.close()
+            self._connection.close()  # another one than at the beginning, once TLS has begun
 
     def _say(self, answer: str) -> None:
         if answer == DROP:

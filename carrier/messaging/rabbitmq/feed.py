@@ -12,7 +12,7 @@ from pika.exceptions import AMQPError
 
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.feed import Feed, News
-from carrier.messaging.rabbitmq.topology import ADDED, EVENTS, REMOVED, find_queue
+from carrier.messaging.rabbitmq.topology import ADDED, EVENTS, REMOVED, count_queue
 from carrier.messaging.rabbitmq.walk import LOCK, lock, stored_of
 from carrier.messaging.walk import Stored
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: News that wait at the server for a listener that is busy, and their bytes; the oldest go, and counts tell.
 _LIMITS = {"x-max-length": 200_000, "x-max-length-bytes": 200 * 2**20}
 _IDENTITY = 16  # bytes
+#: Seconds for which a busy queue is asked how many it has.
+_COUNTING = 10.0
 
 
 class RabbitmqFeed(Feed):
@@ -81,7 +83,7 @@ class RabbitmqFeed(Feed):
             if channel is None:
                 return None
             self._bind(channel)  # somebody may have deleted the exchange
-            found = find_queue(self._connection, FAILED_QUEUE)
+            found = count_queue(self._connection, FAILED_QUEUE, _COUNTING)
             channel.queue_delete(LOCK)
             channel.close()
         except AMQPError as error:

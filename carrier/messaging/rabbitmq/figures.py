@@ -16,6 +16,8 @@ from carrier.messaging.rabbitmq.management import Management
 
 #: Seconds that RabbitMQ has for all answers.
 _LIMIT = 20.0
+#: Of these, for which a busy queue is asked how many it has.
+_COUNTING = 5.0
 
 
 def figures(nodes: Nodes, queues: list[str], management: Management | None) -> Figures:
@@ -31,7 +33,7 @@ def figures(nodes: Nodes, queues: list[str], management: Management | None) -> F
         broker["version"] = connection.release
         found, missing = [], []
         for name in queues:
-            queue = topology.find_queue(connection, name)
+            queue = topology.count_queue(connection, name, _COUNTING)
             if queue is None:
                 found.append(QueueFigures(name, 0))
                 missing.append(f"queue {name} is not there; the first worker or message makes it")
@@ -60,7 +62,7 @@ def _delayed(connection: Connection) -> int:
     """All that is in the delay levels, for whichever queue."""
     total = 0
     for number in range(topology.LEVELS):
-        level = topology.find_queue(connection, topology.level(number))
+        level = topology.count_queue(connection, topology.level(number), _COUNTING)
         if level is None:
             break  # the lowest is declared first
         total += level.message_count

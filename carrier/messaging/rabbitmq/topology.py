@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Queue
 
-from carrier.messaging.errors import TopologyMismatch
+from carrier.messaging.errors import BrokerUnavailable, TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.rabbitmq.connection import NOT_FOUND, PRECONDITION_FAILED, Connection
 
@@ -31,6 +32,8 @@ OUT = "carrier.delay.out"
 #: Where changes of failed_queue are told, and their routing keys.
 EVENTS, ADDED, REMOVED = "carrier.events", "failed.added", "failed.removed"
 MAX_PRIORITY = 9
+#: Seconds after which the answer that a queue is empty may mean that nobody has answered.
+_SILENT = 0.2
 #: What stock Dramatiq appends to the names of queues where messages wait for their time, and lie once given up.
 DELAYED, GIVEN_UP = ".DQ", ".XQ"
 
@@ -188,6 +191,29 @@ def find_queue(connection: Connection, name: str) -> Queue.DeclareOk | None:
         return None
     channel.close()
     return found
+
+
+def count_queue(connection: Connection, name: str, patience: float) -> Queue.DeclareOk | None:
+    """As :func:`find_queue`, with counts that are true.
+
+    The leader of a quorum queue that is busy (taking back 100,000 messages takes it seconds), or has gone, does not
+    answer RabbitMQ in its 250 ms, and RabbitMQ then says 0 and 0 (rabbit_quorum_queue:stat/2): so it is asked again.
+
+    Parameters:
+        patience: seconds for which it is asked again.
+
+    Raises:
+        BrokerUnavailable: it does not say.
+    """
+    until = time.monotonic() + patience
+    while True:
+        asked = time.monotonic()
+        found = find_queue(connection, name)
+        now = time.monotonic()
+        if found is None or found.message_count or found.consumer_count or now - asked < _SILENT:
+            return found
+        if now >= until:
+            raise BrokerUnavailable(f"{name}: its leader does not answer; is a majority of the nodes up?")
 
 
 def level_arguments(number: int) -> dict[str, Any]:

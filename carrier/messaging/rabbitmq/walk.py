@@ -26,7 +26,7 @@ from carrier.messaging.rabbitmq import events
 from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED, Connection
 from carrier.messaging.rabbitmq.deliveries import Arrival, consume
 from carrier.messaging.rabbitmq.inspection import command, is_at_risk
-from carrier.messaging.rabbitmq.topology import declare_queue, find_queue
+from carrier.messaging.rabbitmq.topology import count_queue, declare_queue, find_queue
 from carrier.messaging.walk import Decision, Stored, Walk
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _TURN, _LONG, _PAUSE = 600.0, 2.0, 0.1
 _QUIET = 0.2
 #: Seconds without another message that is back in the queue, after which the others are not waited for.
 _BACK = 2.0
+#: Seconds for which a queue that takes very many messages back is asked how many it has.
+_COUNTING = 120.0
 
 
 def lock(connection: Connection) -> BlockingChannel | None:
@@ -87,7 +89,7 @@ class RabbitmqWalk(Walk):
             self._lock()
             if ours:
                 self._check()
-            found = find_queue(self._connection, queue_name)
+            found = count_queue(self._connection, queue_name, _COUNTING)
             if found is not None:
                 self.total, self.consumers = found.message_count, found.consumer_count
         except AMQPError as error:
@@ -121,7 +123,7 @@ class RabbitmqWalk(Walk):
 
     def _ready(self) -> int:
         """How many are in the queue and not handed out; none where there is no such queue."""
-        found = find_queue(self._connection, self._queue)
+        found = count_queue(self._connection, self._queue, _COUNTING)
         return found.message_count if found else 0
 
     def __iter__(self) -> Iterator[Stored]:
@@ -181,7 +183,8 @@ class RabbitmqWalk(Walk):
 
     def _close(self) -> None:
         if self._connection.is_open:
-            with suppress(AMQPError):  # it or a channel was lost, and nobody has noticed: what that held is back
+            # It or a channel was lost, and nobody has noticed: what that held is back.
+            with suppress(AMQPError, BrokerUnavailable):
                 self._give_back()
             with suppress(AMQPError):
                 self._connection.close()
