@@ -24,8 +24,8 @@ def _address(text: str) -> str:
 def _addresses(value: str | list[str]) -> str | list[str]:
     if isinstance(value, str):
         return _address(value)
-    if not 1 <= len(value) <= MAX_RECIPIENTS:
-        raise ValueError(f"must be an e-mail address or a list of 1 to {MAX_RECIPIENTS} of them")
+    if not value:
+        raise ValueError("must be an e-mail address or a list of them")
     return [_address(text) for text in value]
 
 
@@ -112,6 +112,10 @@ class Email(Payload):
     def _says_something(self) -> Email:
         if self.body is None and self.html is None:
             raise ValueError("give body or html")
+        if sum(len(self.mailboxes(field)) for field in ("to", "cc", "bcc")) > MAX_RECIPIENTS:
+            raise ValueError(f"to, cc and bcc have more than {MAX_RECIPIENTS} addresses together")
+        if len(self.mailboxes("reply_to")) > MAX_RECIPIENTS:
+            raise ValueError(f"reply_to has more than {MAX_RECIPIENTS} addresses")
         return self
 
     def mailboxes(self, field: str) -> list[str]:

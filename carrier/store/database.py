@@ -38,14 +38,19 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
-def session() -> Iterator[Session]:
+def session(*, reading: bool = False) -> Iterator[Session]:
     """A session on the store: what is done in the ``with`` block is one transaction, committed at its end.
+
+    Parameters:
+        reading: the block only reads; on SQLite it waits for nobody who writes then.
 
     Raises:
         StoreUnavailable: the database cannot be opened or used, by the block itself too.
     """
     try:
         engine = _engine(get_settings().store_url)
+        if reading:
+            engine = engine.execution_options(**{sqlite.READING: True})
         with Session(engine, expire_on_commit=False) as opened, opened.begin():
             yield opened
     except SQLAlchemyError as error:

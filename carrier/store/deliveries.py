@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from carrier.store.database import insert, session
 from carrier.store.models import DeliveryEntry
@@ -36,15 +36,20 @@ class Reply:
     at: datetime | None = None
 
 
+_OF = select(DeliveryEntry.recipient, DeliveryEntry.state, DeliveryEntry.reply, DeliveryEntry.at).where(
+    DeliveryEntry.message_id == bindparam("id", type_=DeliveryEntry.message_id.type)
+)
+
+
 def of(message_id: str) -> dict[str, Reply]:
     """What is known of an e-mail's recipients, by their addresses.
 
     Raises:
         StoreUnavailable: the store cannot be read.
     """
-    with session() as opened:
-        found = select(DeliveryEntry).where(DeliveryEntry.message_id == message_id)
-        return {each.recipient: Reply(State(each.state), each.reply, each.at) for each in opened.scalars(found)}
+    with session(reading=True) as opened:
+        found = opened.execute(_OF, {"id": message_id})
+        return {recipient: Reply(State(state), reply, at) for recipient, state, reply, at in found}
 
 
 def record(message_id: str, replies: Mapping[str, Reply]) -> None:
@@ -68,7 +73,7 @@ def record(message_id: str, replies: Mapping[str, Reply]) -> None:
 class _Entry:
     rows: list[dict[str, Any]]
     is_written: bool = False
-    error: BaseException | None = field(default=None)
+    error: BaseException | None = None
 
 
 class _Journal:

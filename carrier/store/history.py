@@ -33,6 +33,6 @@ def keep(number: int) -> None:
 
 def of(message_id: str) -> list[HistoryEntry]:
     """What is known of a message, the oldest first. Raises as :func:`add`."""
-    with session() as opened:
+    with session(reading=True) as opened:
         found = select(HistoryEntry).where(HistoryEntry.message_id == message_id)
         return list(opened.scalars(found.order_by(HistoryEntry.at, HistoryEntry.seq)))

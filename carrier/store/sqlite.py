@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: As SQLAlchemy calls it.
 NAME = "sqlite"
+#: An execution option: the transaction only reads.
+READING = "carrier_reading"
 #: Seconds to wait for somebody else's transaction.
 _BUSY = 30
 
@@ -45,4 +47,5 @@ def _configure(connection: SqliteConnection, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get(READING)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

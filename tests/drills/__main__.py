@@ -10,6 +10,7 @@ import click
 from tests.drills import (
     broker_killed,
     delays,
+    emails,
     embedded,
     ending,
     fire_times,
@@ -38,6 +39,7 @@ MODULES = (
     on_disk,
     handlers,
     mending,
+    emails,
     schedules,
     fire_times,
 )

@@ -17,6 +17,10 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import CurrentMessage
 
 import carrier
+from actors.email.handler import deliver
+from actors.email.payload import Email
+from actors.handling import message_id
+from settings import get_settings
 from tests.drills import QUEUE, SCHEDULES
 
 _RETRY = {"min_backoff": 100, "max_backoff": 400}
@@ -61,6 +65,14 @@ def compute(n: int, seconds: float = 0, padding: str = "") -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass
+    note(f"done {n} {time.time()}")
+
+
+@dramatiq.actor(queue_name=QUEUE, max_retries=19, **_RETRY)
+def mail(n: int, seconds: float = 0, padding: str = "") -> None:
+    """Sends an e-mail."""
+    began(n)
+    deliver(Email(to=f"user-{n}@example.com", subject=f"E-mail {n}", body="Hello."), message_id(), get_settings())
     note(f"done {n} {time.time()}")
 
 

@@ -1,0 +1,79 @@
+"""What is written down of an e-mail's recipients, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from carrier.store import database, deliveries, faults
+from carrier.store.deliveries import Reply, State
+from carrier.store.models import DeliveryEntry, FaultEntry
+
+pytestmark = pytest.mark.usefixtures("store_url")
+
+
+def test_who_has_accepted_has_accepted() -> None:
+    deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok"), "b@x": Reply(State.LATER, "451 \ud800\0")})
+    deliveries.record("id", {"a@x": Reply(State.LATER, "451 no"), "b@x": Reply(State.REFUSED, "550 no")})
+    found = deliveries.of("id")
+    assert {who: (reply.state, reply.text) for who, reply in found.items()} == {
+        "a@x": (State.ACCEPTED, "250 ok"),
+        "b@x": (State.REFUSED, "550 no"),
+    }
+    assert all(reply.at is not None and datetime.now(UTC) - reply.at < timedelta(minutes=5) for reply in found.values())
+    assert deliveries.of("another") == {}
+
+
+def test_threads_share_transactions_and_each_is_told_when_its_own_is_over() -> None:
+    database.prepare()
+    wrong = []
+
+    def work(n: int) -> None:
+        for m in range(20):
+            deliveries.record(f"{n}-{m}", {f"{n}@x": Reply(State.ACCEPTED, "250 ok")})
+            if deliveries.of(f"{n}-{m}").keys() != {f"{n}@x"}:
+                wrong.append((n, m))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    with database.session() as opened:
+        assert opened.query(DeliveryEntry).count() == 160
+
+
+def test_looking_up_waits_for_nobody_who_writes() -> None:
+    deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+    with database.session() as opened:
+        opened.add(FaultEntry(source="s", text="t", since=datetime.now(UTC), at=datetime.now(UTC)))
+        opened.flush()
+        assert deliveries.of("id").keys() == {"a@x"}
+
+
+def test_what_is_old_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliveries.record("old", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+    with database.session() as opened:
+        opened.query(DeliveryEntry).update({"at": datetime.now(UTC) - timedelta(days=91)})
+    monkeypatch.setattr(deliveries, "_FORGETTING", 1)
+    deliveries.record("new", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+    assert deliveries.of("old") == {}
+    assert deliveries.of("new").keys() == {"a@x"}
+
+
+def test_a_fault_is_known_since_it_began_and_forgotten_after_an_hour() -> None:
+    faults.note("mail server a:25", "away")
+    (first,) = faults.recent()
+    faults.note("mail server a:25", "still away")
+    (second,) = faults.recent()
+    assert (second.text, second.since) == ("still away", first.since)
+    assert second.at >= first.at
+    with database.session() as opened:
+        opened.query(FaultEntry).update({"at": datetime.now(UTC) - timedelta(minutes=61)})
+    assert faults.recent() == []
+    faults.note("mail server a:25", "away")
+    faults.clear("mail server a:25")
+    assert faults.recent() == []
