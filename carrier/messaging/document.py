@@ -40,10 +40,14 @@ def read(body: bytes) -> Any:
 _SHAPE = bytes(48 if 48 <= each <= 57 else 101 if each == 69 else each for each in range(256))
 
 
+#: A number with an exponent of three digits and more; text in a string may look so.
+_LARGE = re.compile(rb"(?:^|[\[,:\s])-?[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{3}")
+
+
 def _has_large_numbers(body: bytes) -> bool:
-    """Whether something in it looks like a number of 1e100 and more; most that look so are parts of ids."""
+    """Whether something in it looks like a number of 1e100 and more. Parts of ids do at first sight."""
     shape = body.translate(_SHAPE)
-    return b"0e000" in shape or b"0e+0" in shape or b"0" * 200 in shape
+    return b"0" * 200 in shape or ((b"0e000" in shape or b"0e+0" in shape) and _LARGE.search(body) is not None)
 
 
 def _is_finite(value: Any) -> bool:

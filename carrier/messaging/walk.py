@@ -21,7 +21,6 @@ from typing import Any, Self
 from carrier.messaging.document import read
 from carrier.messaging.envelope import Envelope, decode
 from carrier.messaging.errors import EnvelopeError
-from carrier.messaging.fields import is_plain
 from carrier.messaging.outgoing import Outgoing
 
 #: Decisions that are gathered before they are carried out: at most so many messages are doubled by a kill.
@@ -84,9 +83,9 @@ class Stored:
             if self.failure is not None:
                 found = json.loads(self.failure)
             elif isinstance(document := read(self.body), dict):
-                # No envelope is made where only the failure is asked for, of very many.
-                meta = document["meta"] if is_plain(document) else decode(self.body).meta
-                found = meta.get("failure")
+                # Of very many, only the failure is asked for: no envelope is made of it.
+                meta = document.get("meta")
+                found = meta.get("failure") if isinstance(meta, dict) else None
         except (EnvelopeError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -200,6 +200,39 @@ def test_the_text_of_html() -> None:
     assert plain_text("") == plain_text("<p> </p>") == ""
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("user@bücher.example", "user@xn--bcher-kva.example"),
+        ("user@straße.example", "user@xn--strae-oqa.example"),  # IDNA 2008; in that of 2003 it was strasse
+        ("user@BÜCHER.example", "user@xn--bcher-kva.example"),
+        ("user@exämple.com ", "user@xn--exmple-cua.com"),
+        ("jörg@example.com", "jörg@example.com"),
+        ("ｕser@example.com", "ｕser@example.com"),  # noqa: RUF001  (a wide letter)
+        ("Jörg Ä <jörg@bücher.example>", "jörg@xn--bcher-kva.example"),
+        ('"L., Ada" <ada@example.com>', "ada@example.com"),
+        ('"a b"@example.com', None),
+        ("user@[127.0.0.1]", None),
+        ("user@-example.com", None),
+        ("user@exa mple.com", None),
+        ("user@xn--a.example ü", None),
+        ("us\u2028er@example.com", None),
+        ("user@" + "ü" * 80 + ".example", None),
+        ("<>", None),
+        ("@example.com", None),
+        ("user@", None),
+        ("group: a@example.com;", None),
+    ],
+)
+def test_addresses(given: str, address: str | None) -> None:
+    if address is None:
+        with pytest.raises(ValueError, match="must be one e-mail address") as raised:
+            parse(given)
+        assert given not in str(raised.value)
+    else:
+        assert parse(given).address == address
+
+
 # Files
 
 

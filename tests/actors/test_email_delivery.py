@@ -195,6 +195,15 @@ def test_connections_are_kept_and_a_closed_one_costs_nothing(settings: Make) -> 
         assert len({BytesParser().parsebytes(each.data)["Message-ID"] for each in server.taken}) == 6
 
 
+def test_a_server_that_closes_what_rests_costs_nothing(settings: Make) -> None:
+    with ScriptedSmtp() as server:
+        made = settings(SMTP_URL=server.url)
+        for n in range(3):
+            deliver(email(), f"id-{n}", made)
+            server.close_connections()
+        assert [each.connection for each in server.taken] == [1, 2, 3]
+
+
 def test_a_connection_is_renewed_by_count_and_age_and_does_not_rest_for_ever(
     settings: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+from dramatiq import Message
 
 import carrier
 from actors.email import pool
@@ -155,3 +157,32 @@ def test_while_no_server_is_there_no_attempt_is_charged(
     assert life is not None
     assert life.events[-1]["attempt"] == 1
     assert [(each["recipient"], each["state"]) for each in life.recipients] == [("a@example.com", "accepted")]
+
+
+def test_a_bad_one_does_not_keep_the_others(
+    broker: Broker, backend: Backend, working: Working, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with ScriptedSmtp() as server:
+        monkeypatch.setenv("SMTP_URL", server.url)
+        monkeypatch.setenv("ATTACHMENT_ROOT", str(tmp_path))
+        settings = read_settings()
+
+        @carrier.actor("email", queue="email_queue", payload=Email, broker=broker)
+        def send(email: Email) -> None:
+            deliver(email, message_id(), settings)
+
+        for n in range(8):
+            send.send(to=f"user-{n}@example.com", subject=str(n), body="b")
+        send.send(to="a@example.com", subject="s", body="b", attachments=[{"path": "gone.pdf"}])
+        foreign = {"to": "b@example.com", "subject": "one\r\nBcc: x@example.com", "body": "b"}
+        broker.enqueue(Message("email_queue", "email", (), foreign, {}))
+        with working():
+            wait_until(lambda: len(server.taken) == 8 and len(backend.failures()) == 2, "8 are sent and 2 have failed")
+        broker.join("email_queue", timeout=20_000)
+        assert {failure["reason"] for failure in backend.failures()} == {"permanent error", "payload refused"}
+        said = " ".join(failure["message"] for failure in backend.failures())
+        assert "attachments.0: path: 'gone.pdf' is not there" in said
+        assert "payload.subject: must be one line" in said
+        assert sorted(who for each in server.taken for who in each.recipients) == [
+            f"user-{n}@example.com" for n in range(8)
+        ]

@@ -68,12 +68,16 @@ class ScriptedSmtp:
     def __exit__(self, *error: object) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        for each in self._open:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        self.close_connections()
         for thread in self._threads:
             thread.join(20)
             assert not thread.is_alive()
+
+    def close_connections(self) -> None:
+        """End all that are open, whatever they are at."""
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def verbs(self, connection: int | None = None) -> list[str]:
         """The first words of what was heard."""
