@@ -14,7 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True)
 class Mailbox:
-    """One address; ``domain`` is in ASCII (IDNA), and ``text`` is what was given."""
+    """One address; ``domain`` is in small ASCII letters (IDNA), and ``text`` is what was given."""
 
     name: str
     local: str
@@ -47,7 +47,7 @@ def parse(text: str) -> Mailbox:
     name, address = ("", text.strip()) if "<" not in text else _split(text, wrong)
     local, _, domain = address.rpartition("@")
     try:
-        ascii_domain = domain if domain.isascii() else _idna(domain)
+        ascii_domain = domain.lower() if domain.isascii() else _idna(domain)
         octets = len(local.encode())
     except UnicodeError:  # which the errors of idna are
         raise wrong from None

@@ -86,7 +86,8 @@ class Pool:
         while True:
             with self._change:
                 self._change.wait_for(lambda: any(self._resting.values()))
-                self._change.wait(MAX_REST / 4)
+            time.sleep(MAX_REST / 4)  # a round of its own pace
+            with self._change:
                 over = self._rested(time.monotonic() - MAX_REST)
             for each in over:
                 connection.quit(each.smtp)

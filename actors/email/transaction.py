@@ -91,7 +91,11 @@ def hand_over(smtp: smtplib.SMTP, letter: Letter) -> dict[str, Reply]:
         ServerAway: it ended the conversation; what it had said before is kept in the error.
         Misconfigured: it wants a login first.
     """
-    mail, heard = letter.mail(smtp)
+    try:
+        mail, heard = letter.mail(smtp)
+    except BaseException:
+        smtp.close()
+        raise
     if not mail.recipients:
         return heard
     dialogue = _Dialogue(smtp, mail)

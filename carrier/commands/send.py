@@ -78,12 +78,14 @@ def _show(sent: list[tuple[str, str, str]], as_json: bool) -> None:
 @command.command("email")
 @click.argument("to")
 @click.argument("subject")
-@click.argument("body")
-@click.option("--html", help="The body in HTML, beside the text.")
+@click.argument("body", required=False)
+@click.option("--html", help="The body in HTML, beside the text or alone.")
 @click.option("--cc", multiple=True, help="Repeatable.")
 @click.option("--bcc", multiple=True, help="Repeatable.")
 @_message_options
-def email(to: str, subject: str, body: str, html: str | None, cc: tuple[str], bcc: tuple[str], **options: Any) -> None:
+def email(
+    to: str, subject: str, body: str | None, html: str | None, cc: tuple[str], bcc: tuple[str], **options: Any
+) -> None:
     """Send an e-mail."""
     payload = {
         "to": to,

@@ -106,5 +106,5 @@ def describe(error: ValidationError, where: str = "") -> str:
     clauses = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False)[:10]:
         place = ".".join([*([where] if where else []), *map(str, problem["loc"])])
-        clauses.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}")
+        clauses.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}".removeprefix(": "))
     return "; ".join(clauses)

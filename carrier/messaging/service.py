@@ -60,9 +60,29 @@ class Messages:
         ready = [_message(broker, each) for each in messages]
         return [message.message_id for message in broker.enqueue_many(ready)]
 
-    def send_email(self, to: str | list[str], subject: str, body: str, html: str | None = None, **options: Any) -> str:
-        """Send an e-mail; options as those of :meth:`send`."""
-        return self.send("email", _given(to=to, subject=subject, body=body, html=html), **options)
+    def send_email(
+        self,
+        to: str | list[str],
+        subject: str,
+        body: str | None = None,
+        html: str | None = None,
+        *,
+        cc: str | list[str] | None = None,
+        bcc: str | list[str] | None = None,
+        reply_to: str | list[str] | None = None,
+        from_: str | None = None,
+        attachments: list[dict[str, Any]] | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,
+    ) -> str:
+        """Send an e-mail, with a ``body``, or ``html``, or both; options as those of :meth:`send`.
+
+        Parameters:
+            attachments: each has ``filename`` and ``content`` in base64, or a ``path`` below ATTACHMENT_ROOT.
+        """
+        payload = _given(to=to, subject=subject, body=body, html=html, cc=cc, bcc=bcc, reply_to=reply_to)
+        more = _given(**{"from": from_}, attachments=attachments, headers=headers)
+        return self.send("email", {**payload, **more}, **options)
 
     def send_backup(self, database: str, path: str | None = None, compress: bool = True, **options: Any) -> str:
         """Send a backup; options as those of :meth:`send`."""

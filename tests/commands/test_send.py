@@ -96,7 +96,8 @@ def test_envelopes_from_a_file_are_all_checked_before_one_is_sent(run: Run, tmp_
     ("words", "environment", "status", "text"),
     [
         (["email", "no address", "s", "b"], {}, 1, "to: "),
-        (["email", "a@example.com", "s"], {}, 2, "BODY"),
+        (["email", "a@example.com", "s"], {}, 1, "carrier: give body or html"),
+        (["email", "a@example.com"], {}, 2, "SUBJECT"),
         (["backup", "postgres://u:hunter2@h/d"], {}, 1, "database: "),
         (["email", "a@example.com", "s", "b", "--priority", "10"], {}, 2, "--priority"),
         (["email", "a@example.com", "s", "b", "--max-attempts", "0"], {}, 2, "--max-attempts"),
