@@ -95,7 +95,12 @@ class Email(Payload):
     """An e-mail. ``to``, ``cc``, ``bcc`` and ``reply_to`` take one address or a list; without a ``body`` the text is
     made from ``html``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        json_schema_extra={"anyOf": [{"required": ["body"]}, {"required": ["html"]}]},
+    )
 
     to: Addresses
     subject: Annotated[OneLine, Field(max_length=2000)]

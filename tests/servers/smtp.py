@@ -101,8 +101,14 @@ class ScriptedSmtp:
     def _serve(self, connection: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError, _Ended), contextlib.closing(connection):
             if self.tls is not None and self.is_implicit:
-                connection = self.tls.wrap_socket(connection, server_side=True)
+                connection = self._protect(connection)
             _Session(self, connection, number).run()
+
+    def _protect(self, connection: socket.socket) -> socket.socket:
+        assert self.tls is not None
+        protected = self.tls.wrap_socket(connection, server_side=True)
+        self._open.append(protected)  # the other one is a shell now
+        return protected
 
     def answer(self, verb: str, address: str = "") -> str:
         """What is answered now."""
@@ -170,7 +176,7 @@ class _Session:
         self._say(answer)
         if verb == "STARTTLS" and good and self._server.tls is not None:
             self._heard.close()
-            self._connection = self._server.tls.wrap_socket(self._connection, server_side=True)
+            self._connection = self._server._protect(self._connection)
             self._heard = self._connection.makefile("rb")
         if verb == "QUIT":
             raise _Ended
