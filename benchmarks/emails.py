@@ -7,7 +7,7 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def servers(version: str) -> Iterator[tuple[RabbitmqNode, int]]:
         shutil.rmtree(folder)
 
 
-def run_once(system: System, node: RabbitmqNode, port: int, mails: int, watch: Callable[[Process], None]) -> float:
+def run_once(system: System, node: RabbitmqNode, port: int, mails: int) -> float:
     """E-mails per second, from the first to the last."""
     folder = Path(tempfile.mkdtemp(prefix="carrier-bench-"))
     notes = folder / "notes"
@@ -120,7 +120,6 @@ def run_once(system: System, node: RabbitmqNode, port: int, mails: int, watch: C
             raise RuntimeError(f"{system.name}: {sender.output()}")
         worker = start(*system.worker)
         wait_until(lambda: sent() > 0 or not worker.running, "the first is sent", timeout=60, every=0.05)
-        watch(worker)
         wait_until(lambda: sent() >= mails or not worker.running, "all are sent", timeout=600, every=0.2)
         moments = sorted(map(float, notes.read_text().split()))
         if len(moments) < mails:
@@ -139,7 +138,7 @@ def run(rounds: int, version: str) -> list[Result]:
         found: dict[str, Result] = {each.name: Result(each, []) for each in systems(version)}
         for _ in range(rounds):
             for result in found.values():
-                rate = run_once(result.system, node, port, MAILS, lambda _: None)
+                rate = run_once(result.system, node, port, MAILS)
                 result.rates.append(rate)
                 print(f"{result.system.name:24} {rate:8.0f}/s", flush=True)
         return list(found.values())

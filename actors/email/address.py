@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 #: A dot-atom (RFC 5322, section 3.2.3), with the letters of all languages (RFC 6531, section 3.3).
 _LOCAL = re.compile(r'[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,."]+(?:\.[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,."]+)*')
@@ -35,6 +36,7 @@ class Mailbox:
         return self.text
 
 
+@lru_cache(4096)  # it is asked when an e-mail is sent, when it arrives, and when it is written
 def parse(text: str) -> Mailbox:
     """``user@example.com`` or ``A Name <user@example.com>``. Quoted local parts and address literals are not taken.
 

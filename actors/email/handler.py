@@ -45,14 +45,11 @@ def deliver(email: Email, message_id: str, settings: Settings) -> None:
         known = [server_of(url) for url in settings.smtp_urls]
     except ValueError as error:
         raise Deferred(str(error)) from None
-    named = _mailboxes(email, "to", "cc", "reply_to")
-    letter = Letter(
-        sender,
-        # An address that is named twice gets it once.
-        list({each.address: each for each in _mailboxes(email, "to", "cc", "bcc")}.values()),
-        composed,
-        is_international=not all(each.is_ascii for each in named),
-    )
+    recipients = _mailboxes(email, "to", "cc", "bcc")
+    everybody = (sender, *recipients, *_mailboxes(email, "reply_to"))
+    # An address that is named twice gets it once.
+    unique = list({each.address: each for each in recipients}.values())
+    letter = Letter(sender, unique, composed, is_international=not all(each.is_ascii for each in everybody))
     send(message_id, letter, known)
 
 

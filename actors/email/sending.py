@@ -15,7 +15,7 @@ from actors.email import pool, reporting
 from actors.email.address import Mailbox
 from actors.email.server import Server
 from actors.email.transaction import Letter
-from actors.email.trouble import Misconfigured, ServerAway
+from actors.email.trouble import Unusable
 from carrier.messaging.errors import Deferred, PermanentError, TemporaryError
 from carrier.store import deliveries
 from carrier.store.deliveries import Reply, State
@@ -45,14 +45,11 @@ def send(message_id: str, letter: Letter, servers: Sequence[Server]) -> None:
             break
         try:
             replies = pool.pool.send(server, replace(letter, recipients=left))
-        except ServerAway as error:
+        except Unusable as error:
             _record(message_id, error.heard)
             known.update(error.heard)
             if error.begun:
                 raise TemporaryError(f"{server}: it was lost while it took the e-mail: {error}") from None
-            troubles.append(f"{server}: {error}")
-            reporting.trouble(server, str(error))
-        except Misconfigured as error:
             troubles.append(f"{server}: {error}")
             reporting.trouble(server, str(error))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -29,15 +30,13 @@ class Server:
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return _is_local(self.host)
 
     def __str__(self) -> str:
         return f"mail server {f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
+@cache  # each e-mail asks
 def server_of(url: str) -> Server:
     """The server that a URL of SMTP_URL names.
 
@@ -62,9 +61,17 @@ def server_of(url: str) -> Server:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if any("\0" in each for each in (user, password)):
         raise ValueError("SMTP_URL: user and password must not hold NUL characters")
-    protection: Protection = "implicit" if parts.scheme == "smtps" else "starttls"
+    protection: Protection = "starttls"
+    if parts.scheme == "smtps":
+        protection = "implicit"
+    elif tls == "none" or (tls is None and _is_local(host)):
+        protection = "none"
     standard = 465 if protection == "implicit" else 587 if user else 25
-    server = Server(host, port or standard, protection, user, password, ca)
-    if protection == "starttls" and (tls == "none" or (tls is None and server.is_local)):
-        server = Server(host, server.port, "none", user, password, ca)
-    return server
+    return Server(host, port or standard, protection, user, password, ca)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from actors.email.address import Mailbox
 from actors.email.connection import TIMEOUT, line, socket_of
-from actors.email.trouble import Misconfigured, ServerAway
+from actors.email.trouble import Misconfigured, ServerAway, Unusable
 from carrier.store.deliveries import Reply, State
 
 #: Seconds for the answer to the whole e-mail. Who gives up here may have it sent twice (RFC 5321, section 4.5.3.2.6).
@@ -30,7 +30,7 @@ class Letter:
 
     Attributes:
         compose: its bytes; called with whether headers may hold addresses in UTF-8 (RFC 6532).
-        is_international: whether one of its headers holds such an address.
+        is_international: whether such an address is among its own, in a header or not.
     """
 
     sender: Mailbox
@@ -45,14 +45,13 @@ class Letter:
         if not knows_utf8 and not self.sender.is_ascii:
             return _Mail("", [], b""), dict.fromkeys(everybody, _needs_utf8("the sender"))
         refused = {each.address: _needs_utf8("it") for each in self.recipients if not (knows_utf8 or each.is_ascii)}
-        names_utf8 = self.is_international or not all(each.is_ascii for each in (self.sender, *self.recipients))
         data = self.compose(knows_utf8)
         most = smtp.esmtp_features.get("size", "")
         if most.isdecimal() and 0 < int(most) < len(data):  # RFC 1870
             large = Reply(State.REFUSED, f"the e-mail has {len(data)} bytes, and the mail server takes {most}")
             return _Mail("", [], b""), dict.fromkeys(everybody, large)
         left = [each for each in everybody if each not in refused]
-        return _Mail(self.sender.address, left, data, knows_utf8 and names_utf8), refused
+        return _Mail(self.sender.address, left, data, knows_utf8 and self.is_international), refused
 
 
 def _needs_utf8(who: str) -> Reply:
@@ -109,7 +108,7 @@ def hand_over(smtp: smtplib.SMTP, letter: Letter) -> dict[str, Reply]:
         raise ServerAway(" ".join(text.split())[:500], begun=dialogue.has_begun, heard=heard) from None
     except BaseException as error:
         smtp.close()
-        if isinstance(error, ServerAway):
+        if isinstance(error, Unusable):
             error.begun, error.heard = dialogue.has_begun, heard
         raise
     return heard

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from carrier.store.deliveries import Reply
 
 
-class ServerAway(Exception):
-    """It cannot be reached, or ends the conversation: unreachable, lost, silent, or 421 (RFC 5321, section 3.8).
+class Unusable(Exception):
+    """It cannot be used.
 
     Attributes:
         begun: whether some of the body was on its way, so that it may have taken the e-mail.
@@ -20,5 +20,9 @@ class ServerAway(Exception):
         self.begun, self.heard = begun, heard or {}
 
 
-class Misconfigured(Exception):
+class ServerAway(Unusable):
+    """It cannot be reached, or ends the conversation: unreachable, lost, silent, or 421 (RFC 5321, section 3.8)."""
+
+
+class Misconfigured(Unusable):
     """It is there, and will not serve us until somebody mends a setting, here or there. The text says what to mend."""

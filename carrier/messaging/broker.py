@@ -349,6 +349,7 @@ class Broker(Joining):
 
     def tell_of_deferral(self, envelope: Envelope, queue: str, at: float, delay: int, why: str) -> None:
         """Tell the listeners of a handler that has put its message off, at a Unix time in s, for ``delay`` ms."""
+        self.logger.info("%s %s is deferred for %.1f s: %s", envelope.type, envelope.id, delay / 1000, why)
         if self.event_listeners:
             next_at = timestamp(at + delay / 1000)
             self.tell(event_of(DEFERRED, envelope, queue, at=timestamp(at), message=why, next_at=next_at))

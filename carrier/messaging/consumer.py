@@ -11,6 +11,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
@@ -216,13 +217,9 @@ class Consumer(dramatiq.Consumer):
                 return self.replace(receipt, [failed, *follow], dealt_with)
             case Later(delay, meta, why):
                 later = outgoing(_put_off(envelope, delay, meta), self.queue_name, delay)
-                if why is None:
-                    return self.replace(receipt, [later])
-                logger.info("%s is deferred for %.1f s: %s", delivery, delay / 1000, why)
-                now = time.time()
-                return self.replace(
-                    receipt, [later], lambda: self.broker.tell_of_deferral(envelope, self.queue_name, now, delay, why)
-                )
+                tell = self.broker.tell_of_deferral
+                told = partial(tell, envelope, self.queue_name, time.time(), delay, why) if why is not None else None
+                return self.replace(receipt, [later], told)
             case Back():
                 self.back(receipt)
         return True

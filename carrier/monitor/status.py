@@ -24,34 +24,30 @@ def status(broker: Broker) -> Figures:
     """
     figures = broker.figures()
     own = [alarm for each in figures.queues if (alarm := _alarm(each))]
-    return replace(figures, alarms=[*figures.alarms, *own, *_alarms_of_schedules(), *_faults()])
+    return replace(figures, alarms=[*figures.alarms, *own, *_alarms_of_the_store()])
 
 
-def _faults() -> list[str]:
-    """What workers cannot use, where they have ever written."""
+def _alarms_of_the_store() -> list[str]:
+    """What is written down of schedulers and of what workers cannot use, where anybody has ever written."""
     settings = get_settings()
     if settings.database_url is None and not settings.store_file.exists():
         return []
     from carrier.store import faults
 
+    enabled = [name for name, each in settings.schedules.items() if each.enabled]
     try:
-        return [f"{each.source}: {each.text} (since {timestamp(each.since.timestamp())})" for each in faults.recent()]
+        alarms = _alarms_of_schedules(enabled) if enabled else []
+        for fault in faults.recent():
+            alarms.append(f"{fault.source}: {fault.text} (since {timestamp(fault.since.timestamp())})")
+        return alarms
     except StoreUnavailable as error:
         return [str(error)]
 
 
-def _alarms_of_schedules() -> list[str]:
-    """What is wrong with schedules, where a scheduler has ever run."""
-    settings = get_settings()
-    enabled = [name for name, each in settings.schedules.items() if each.enabled]
-    if not enabled or (settings.database_url is None and not settings.store_file.exists()):
-        return []
+def _alarms_of_schedules(enabled: list[str]) -> list[str]:
     from carrier.store import fires, leader
 
-    try:
-        row, skipping = leader.look(), fires.skipping(enabled, _SKIPS)
-    except StoreUnavailable as error:
-        return [str(error)]
+    row, skipping = leader.look(), fires.skipping(enabled, _SKIPS)
     alarms = [f"schedule {name} is skipped again and again: carrier schedule history {name}" for name in skipping]
     if row is not None and datetime.now(UTC) - row.at > leader.SILENT:
         alarms.insert(0, f"no scheduler runs since {timestamp(row.at.timestamp())}; start one: carrier scheduler")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 
 from carrier.store.database import insert, session
+from carrier.store.errors import StoreUnavailable
 from carrier.store.models import DeliveryEntry
 
 #: Rows are kept for so long, and looked for after so many new ones.
@@ -69,39 +71,33 @@ def record(message_id: str, replies: Mapping[str, Reply]) -> None:
     )
 
 
-@dataclass(slots=True)
-class _Entry:
-    rows: list[dict[str, Any]]
-    is_written: bool = False
-    error: BaseException | None = None
-
-
 class _Journal:
     """Whoever writes takes along what the others have for it."""
 
     def __init__(self) -> None:
-        self._waiting: list[_Entry] = []
-        self._gathering, self._writing = threading.Lock(), threading.Lock()
+        self._waiting: list[tuple[list[dict[str, Any]], Future[None]]] = []
+        self._writing = threading.Lock()
         self._new = 0
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        entry = _Entry(rows)
-        with self._gathering:
-            self._waiting.append(entry)
+        own = Future[None]()
+        self._waiting.append((rows, own))
         with self._writing:
-            if not entry.is_written and entry.error is None:
-                with self._gathering:
-                    taken, self._waiting = self._waiting, []
-                try:
-                    self._write([row for each in taken for row in each.rows])
-                except BaseException as error:
-                    for each in taken:
-                        each.error = error
-                    raise
-                for each in taken:
-                    each.is_written = True
-        if entry.error is not None:
-            raise entry.error
+            if not own.done():
+                self._write_all()
+        own.result()
+
+    def _write_all(self) -> None:
+        """Whoever is interrupted in it leaves everything to the next one: to write it twice is to write it once."""
+        taken, trouble = self._waiting[:], None
+        try:
+            self._write([row for rows, _ in taken for row in rows])
+        except StoreUnavailable as error:
+            trouble = error
+        for _, each in taken:
+            if not each.done():
+                each.set_exception(trouble) if trouble else each.set_result(None)
+        del self._waiting[: len(taken)]  # others have appended meanwhile
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         with session() as opened:

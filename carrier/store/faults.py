@@ -33,6 +33,6 @@ def clear(source: str) -> None:
 
 def recent() -> list[FaultEntry]:
     """Those that somebody has met within the last hour. Raises as :func:`note`."""
-    with session() as opened:
+    with session(reading=True) as opened:
         found = select(FaultEntry).where(FaultEntry.at > datetime.now(UTC) - _RECENT)
         return list(opened.scalars(found.order_by(FaultEntry.source)))
