@@ -91,12 +91,13 @@ def hand_over(smtp: smtplib.SMTP, letter: Letter) -> dict[str, Reply]:
         Misconfigured: it wants a login first.
     """
     try:
-        mail, heard = letter.mail(smtp)
+        mail, refused = letter.mail(smtp)
     except BaseException:
         smtp.close()
         raise
     if not mail.recipients:
-        return heard
+        return refused
+    heard: dict[str, Reply] = {}
     dialogue = _Dialogue(smtp, mail)
     try:
         _converse(smtp, dialogue, mail, heard)
@@ -111,7 +112,7 @@ def hand_over(smtp: smtplib.SMTP, letter: Letter) -> dict[str, Reply]:
         if isinstance(error, Unusable):
             error.begun, error.heard = dialogue.has_begun, heard
         raise
-    return heard
+    return {**refused, **heard}
 
 
 def _converse(smtp: smtplib.SMTP, dialogue: _Dialogue, mail: _Mail, heard: dict[str, Reply]) -> None:

@@ -10,6 +10,12 @@ import pytest
 from settings import Settings, read_settings
 
 
+@pytest.fixture(autouse=True)
+def each_trouble_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test's mail server may have had the same port a moment ago."""
+    monkeypatch.setattr("actors.email.reporting._PAUSE", 0.0)
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """``settings("toml text", NAME="value")``: what a process with that carrier.toml and environment would read."""

@@ -283,6 +283,14 @@ def test_a_letter_that_only_some_servers_take(settings: Make) -> None:
         assert taken.recipients == ["b@xn--strae-oqa.example"]
         assert taken.data.isascii()
         assert "SMTPUTF8" in deliveries.of("some")["jörg@xn--bcher-kva.example"].text
+    with ScriptedSmtp({}, ["PIPELINING"]) as server:
+        made = settings(SMTP_URL=server.url)
+        deliver(mail, "before", made)
+        server.close_connections()
+        deliver(mail, "after", made)
+        assert [each.connection for each in server.taken] == [1, 2], (
+            "whom we refuse ourselves the server has not heard of"
+        )
     with ScriptedSmtp({}, PIPELINED) as server:
         deliver(mail, "all", settings(SMTP_URL=server.url))
         ((taken),) = server.taken

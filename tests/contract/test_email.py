@@ -77,6 +77,8 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.email.sending._LATER", 200)
     monkeypatch.setattr("carrier.messaging.deferral._LEAST", 200)
     monkeypatch.setattr(pool, "MAX_MAILS", 1)
+    # Another test's mail server may have had the same port a moment ago.
+    monkeypatch.setattr("actors.email.reporting._PAUSE", 0.0)
 
 
 def environment_of(row: Row, server: ScriptedSmtp) -> str:
