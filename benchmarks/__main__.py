@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import click
 
-from benchmarks import emails
+from benchmarks import emails, report
+
+_BENCHMARKS = {"email": emails.run}
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME…", type=click.Choice(["email"]))
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", type=click.Choice(list(_BENCHMARKS)))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="How often each system runs.")
 @click.option("--rabbitmq", "version", default="3.10", show_default=True, help="Which RabbitMQ: 3.10 or 4.")
-def main(names: tuple[str, ...], rounds: int, version: str) -> None:
-    """Measure Carrier beside its peers."""
-    results = emails.run(rounds, version)
-    for result in results:
-        ratios = ", ".join(
-            f"{result.rate / each.rate:.2f} x {each.system.name}" for each in results if each is not result
-        )
-        click.echo(f"{result.system.name:24} median {result.rate:6.0f}/s ({ratios})")
+@click.option("--report", "is_report", is_flag=True, help="Write docs/performance.md.")
+def main(names: tuple[str, ...], rounds: int, version: str, is_report: bool) -> None:
+    """Measure Carrier beside its peers: email."""
+    for name in names:
+        text = _BENCHMARKS[name](rounds, version)
+        click.echo(text)
+        if is_report:
+            report.write(name, text)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.environment import own, peer, smtp_sink
+from benchmarks.memory import proportional
+from benchmarks.profile import Profile
 from tests.servers.installed import INSTALLATIONS
 from tests.servers.ports import free_port
 from tests.servers.process import Process
@@ -20,8 +22,8 @@ from tests.servers.rabbitmq import RabbitmqNode
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
-#: E-mails of one run.
-MAILS = 1_500
+#: E-mails of one run; of one that is long enough to see a profile in; and after how many the memory is looked at.
+MAILS, MORE, LOOKS = 1_500, 6_000, (1_000, 5_000, 10_000, 15_000, 20_000)
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,49 @@ class System:
     name: str
     sender: list[str]
     worker: list[str]
-    broker: str
+    on_rabbitmq: bool = True
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What all systems use."""
+
+    node: RabbitmqNode
+    smtp_port: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """A worker that has sent its first e-mail."""
+
+    worker: Process
+    notes: Path
+
+    def moments(self) -> list[float]:
+        """When e-mails were sent, in s since 1970."""
+        return sorted(map(float, self.notes.read_text().split())) if self.notes.exists() else []
+
+    def wait(self, sent: int) -> None:
+        """Wait until so many are sent.
+
+        Raises:
+            RuntimeError: the worker ended before.
+        """
+        wait_until(
+            lambda: len(self.moments()) >= sent or not self.worker.running, "they are sent", timeout=600, every=0.2
+        )
+        if len(self.moments()) < sent:
+            raise RuntimeError(self.worker.output())
 
 
 @dataclass(frozen=True)
 class Result:
-    """E-mails per second, run by run."""
+    """E-mails per second, run by run; where the worker's time went; its bytes after so many e-mails."""
 
     system: System
-    rates: list[float]
+    rates: list[float] = field(default_factory=list)
+    shares: list[tuple[str, float]] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -47,27 +83,26 @@ class Result:
         return statistics.median(self.rates)
 
 
-def systems(version: str) -> Iterator[System]:
+def _systems() -> list[System]:
     """Carrier on both brokers, and its peers on RabbitMQ."""
-    python = peer("python")
 
     def worker(dramatiq: str, module: str) -> list[str]:
         return [dramatiq, module, "-p", "1", "-t", "8"]
 
-    for broker in ("embedded", f"rabbitmq-{version}"):
-        module = "benchmarks.peers.mail_carrier"
-        yield System(f"carrier, {broker}", [sys.executable, "-m", module], worker(own("dramatiq"), module), broker)
-    broker = f"rabbitmq-{version}"
-    module = "benchmarks.peers.mail_dramatiq"
-    yield System(f"dramatiq, {broker}", [python, "-m", module], worker(peer("dramatiq"), module), broker)
-    module = "benchmarks.peers.mail_celery"
-    celery = [peer("celery"), "-A", module, "worker", "--pool", "threads", "--concurrency", "8", "-l", "WARNING"]
-    yield System(f"celery, {broker}", [python, "-m", module], celery, broker)
+    python, module = peer("python"), "benchmarks.peers.mail_{}"
+    carrier, dramatiq, celery = (module.format(name) for name in ("carrier", "dramatiq", "celery"))
+    sender, ours = [sys.executable, "-m", carrier], worker(own("dramatiq"), carrier)
+    threads = ["worker", "--pool", "threads", "--concurrency", "8", "-l", "WARNING"]
+    return [
+        System("carrier, embedded", sender, ours, on_rabbitmq=False),
+        System("carrier, RabbitMQ", sender, ours),
+        System("dramatiq, RabbitMQ", [python, "-m", dramatiq], worker(peer("dramatiq"), dramatiq)),
+        System("celery, RabbitMQ", [python, "-m", celery], [peer("celery"), "-A", celery, *threads]),
+    ]
 
 
 @contextmanager
-def servers(version: str) -> Iterator[tuple[RabbitmqNode, int]]:
-    """A RabbitMQ and a mail server of our own; the node, and the mail server's port."""
+def _servers(version: str) -> Iterator[Servers]:
     folder = Path(tempfile.mkdtemp(prefix="carrier-bench-"))
     (folder / "node").mkdir()
     node, port = RabbitmqNode(folder / "node", INSTALLATIONS[version]), free_port()
@@ -80,15 +115,16 @@ def servers(version: str) -> Iterator[tuple[RabbitmqNode, int]]:
     )
     try:
         node.wait()
-        yield node, port
+        yield Servers(node, port)
     finally:
         sink.kill()
         node.stop()
         shutil.rmtree(folder)
 
 
-def run_once(system: System, node: RabbitmqNode, port: int, mails: int) -> float:
-    """E-mails per second, from the first to the last."""
+@contextmanager
+def _working(system: System, servers: Servers, mails: int) -> Iterator[Work]:
+    """With ``mails`` in the queue before the worker starts."""
     folder = Path(tempfile.mkdtemp(prefix="carrier-bench-"))
     notes = folder / "notes"
     environment = {
@@ -97,13 +133,13 @@ def run_once(system: System, node: RabbitmqNode, port: int, mails: int) -> float
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
         "BENCH_NOTES": str(notes),
-        "BENCH_SMTP_PORT": str(port),
-        "SMTP_URL": f"smtp://127.0.0.1:{port}",
+        "BENCH_SMTP_PORT": str(servers.smtp_port),
+        "SMTP_URL": f"smtp://127.0.0.1:{servers.smtp_port}",
         "EMAIL_FROM": "us@example.com",
         "CARRIER_HOME": str(folder / "home"),
     }
-    url = node.new_vhost()
-    if system.broker != "embedded":
+    url = servers.node.new_vhost()
+    if system.on_rabbitmq:
         environment["RABBITMQ_URL"] = url
     started: list[Process] = []
 
@@ -111,34 +147,67 @@ def run_once(system: System, node: RabbitmqNode, port: int, mails: int) -> float
         started.append(Process(command, log=folder / "log", environment=environment, cwd=folder))
         return started[-1]
 
-    def sent() -> int:
-        return notes.read_bytes().count(b"\n") if notes.exists() else 0
-
     try:
         sender = start(*system.sender, str(mails))
         if sender.wait(300) != 0:
             raise RuntimeError(f"{system.name}: {sender.output()}")
-        worker = start(*system.worker)
-        wait_until(lambda: sent() > 0 or not worker.running, "the first is sent", timeout=60, every=0.05)
-        wait_until(lambda: sent() >= mails or not worker.running, "all are sent", timeout=600, every=0.2)
-        moments = sorted(map(float, notes.read_text().split()))
-        if len(moments) < mails:
-            raise RuntimeError(f"{system.name}: {worker.output()}")
-        return (mails - 1) / (moments[-1] - moments[0])
+        work = Work(start(*system.worker), notes)
+        work.wait(1)
+        yield work
     finally:
         for process in started:
             process.kill()
-        node.delete_vhost(url)
+        servers.node.delete_vhost(url)
         shutil.rmtree(folder)
 
 
-def run(rounds: int, version: str) -> list[Result]:
-    """All systems in turn, so many times."""
-    with servers(version) as (node, port):
-        found: dict[str, Result] = {each.name: Result(each, []) for each in systems(version)}
+def _rate(system: System, servers: Servers) -> float:
+    with _working(system, servers, MAILS) as work:
+        work.wait(MAILS)
+        moments = work.moments()
+    return (len(moments) - 1) / (moments[-1] - moments[0])
+
+
+def _shares(system: System, servers: Servers, rate: float) -> list[tuple[str, float]]:
+    with _working(system, servers, MORE) as work:
+        return Profile(work.worker.pid, seconds=max(1, int(MORE / rate * 0.7))).shares()
+
+
+def _memory(system: System, servers: Servers) -> Iterator[int]:
+    with _working(system, servers, LOOKS[-1]) as work:
+        for sent in LOOKS:
+            work.wait(sent)
+            yield proportional(work.worker.pid)
+
+
+def run(rounds: int, version: str) -> str:
+    """All systems in turn, so many times; then Carrier's profile and memory. The report, in Markdown."""
+    with _servers(version) as servers:
+        results = [Result(system) for system in _systems()]
         for _ in range(rounds):
-            for result in found.values():
-                rate = run_once(result.system, node, port, MAILS)
-                result.rates.append(rate)
-                print(f"{result.system.name:24} {rate:8.0f}/s", flush=True)
-        return list(found.values())
+            for result in results:
+                result.rates.append(_rate(result.system, servers))
+                print(f"{result.system.name:24} {result.rates[-1]:8.0f}/s", flush=True)
+        for result in results:
+            result.shares += _shares(result.system, servers, result.rate)
+            if "carrier" in result.system.name:
+                result.memory += _memory(result.system, servers)
+    return "\n".join([f"RabbitMQ {version}, one worker process, 8 threads, Postfix's smtp-sink.\n", *_lines(results)])
+
+
+def _lines(results: list[Result]) -> Iterator[str]:
+    peers = [each for each in results if "carrier" not in each.system.name]
+    names = [each.system.name.partition(",")[0] for each in peers]
+    yield f"| | e-mails a second | rounds | {' | '.join(f'to {name}' for name in names)} |"
+    yield "|---" * (3 + len(peers)) + "|"
+    for each in results:
+        rounds = ", ".join(f"{rate:.0f}" for rate in each.rates)
+        ratios = " | ".join(f"{each.rate / peer.rate:.2f}" for peer in peers)
+        yield f"| {each.system.name} | {each.rate:.0f} | {rounds} | {ratios} |"
+    yield "\nWhere the worker holds the interpreter:\n"
+    for each in results:
+        yield f"- {each.system.name}: " + ", ".join(f"{share:.0%} {room}" for room, share in each.shares[:8])
+    yield f"\nMegabytes of the worker and its processes after {', '.join(f'{sent:,}' for sent in LOOKS)} e-mails:\n"
+    for each in results:
+        if each.memory:
+            yield f"- {each.system.name}: " + ", ".join(f"{size / 1e6:.1f}" for size in each.memory)

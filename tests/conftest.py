@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -76,6 +77,42 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(node.folder)
     if _postgresql in config.stash:
         config.stash[_postgresql].stop()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--by-turns",
+        action="store_true",
+        help="Run a test that would run on each version of RabbitMQ on one of them, unless it is marked each_version.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Two nodes take half as long with a test each; which of them gets one never changes."""
+    if not config.option.by_turns:
+        return
+    versions: dict[str, set[str]] = {}
+    for item in items:
+        versions.setdefault(_function(item), set()).add(_version(item))
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        version, choice = _version(item), sorted(versions[_function(item)] - {""})
+        is_other = version and version != choice[crc32(_function(item).encode()) % len(choice)]
+        (left_out if is_other and item.get_closest_marker("each_version") is None else kept).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _version(item: pytest.Item) -> str:
+    """The version of RabbitMQ that a test runs on, or nothing."""
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    version = str(parameters.get("version") or parameters.get("backend", "").removeprefix("rabbitmq-"))
+    return version if version in INSTALLATIONS else ""
 
 
 RabbitmqOf = Callable[[str], rabbitmq.RabbitmqServer]

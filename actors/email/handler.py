@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
 from actors.atomic import atomic_file, safe_name
 from actors.email.address import Mailbox, parse
 from actors.email.attached import parts
-from actors.email.composition import compose
+from actors.email.composition import Part, compose
 from actors.email.payload import Email
 from carrier.messaging.errors import Deferred, PermanentError
 from settings import Settings
@@ -26,11 +27,15 @@ def deliver(email: Email, message_id: str, settings: Settings) -> None:
         sender = parse(email.from_ or settings.email_from)
     except ValueError as error:
         raise PermanentError(f"EMAIL_FROM: {error}") from None
-    files = parts(email.attachments or [], settings.attachment_root)
     now = datetime.now(UTC)
 
+    @cache
+    def files() -> list[Part]:
+        # Read once somebody is to get it: one that everybody has is done, whatever has become of its files.
+        return parts(email.attachments or [], settings.attachment_root)
+
     def composed(allow_utf8: bool) -> bytes:
-        return compose(email, sender=sender, message_id=message_id, date=now, parts=files, allow_utf8=allow_utf8)
+        return compose(email, sender=sender, message_id=message_id, date=now, parts=files(), allow_utf8=allow_utf8)
 
     if not settings.smtp_urls:
         with atomic_file(settings.outbox / f"{safe_name(message_id)}.eml") as file:

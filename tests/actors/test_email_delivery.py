@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from email.parser import BytesParser
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -297,3 +298,20 @@ def test_a_letter_that_only_some_servers_take(settings: Make) -> None:
         assert taken.recipients == ["jörg@xn--bcher-kva.example", "b@xn--strae-oqa.example"]
         assert "To: jörg@xn--bcher-kva.example".encode() in taken.data
         assert "SMTPUTF8" in next(line for _, line in server.said if line.startswith("MAIL"))
+
+
+def test_one_that_everybody_has_is_done_whatever_has_become_of_its_files(settings: Make, tmp_path: Path) -> None:
+    (tmp_path / "report.pdf").write_bytes(b"%PDF")
+    mail = email("a@example.com", "b@example.com", attachments=[{"path": "report.pdf"}])
+    with ScriptedSmtp({"RCPT": ["250 yes", "451 later"]}) as server:
+        made = settings(SMTP_URL=server.url, ATTACHMENT_ROOT=str(tmp_path))
+        with pytest.raises(TemporaryError, match="451 later"):
+            deliver(mail, "id", made)
+        (tmp_path / "report.pdf").rename(tmp_path / "moved.pdf")
+        with pytest.raises(PermanentError, match=r"'report\.pdf' is not there"):
+            deliver(mail, "id", made)
+        (tmp_path / "moved.pdf").rename(tmp_path / "report.pdf")
+        deliver(mail, "id", made)
+        (tmp_path / "report.pdf").unlink()
+        deliver(mail, "id", made)
+        assert [each.recipients for each in server.taken] == [["a@example.com"], ["b@example.com"]]

@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
 
 import pika
 
@@ -137,7 +139,11 @@ class Rabbitmq(Backend):
     def close_connections(self) -> None:
         """Close every connection to the virtual host, as an operator can."""
         for connection in self.connections():
-            self.node.api(f"/connections/{connection['name'].replace(' ', '%20').replace('>', '%3E')}", "DELETE")
+            try:
+                self.node.api(f"/connections/{quote(connection['name'])}", "DELETE")
+            except HTTPError as error:
+                if error.code != 404:  # it has ended meanwhile
+                    raise
 
     def refuse(self, pattern: str) -> None:
         """Have the queues that match refuse every publish, now and when they are declared."""

@@ -81,10 +81,12 @@ def look_thirty_times(broker: Broker, backend: Backend) -> None:
     assert len(backend.failures()) == 20
 
 
+@pytest.mark.each_version
 def test_thirty_looks_lose_nothing(broker: Broker, backend: Backend) -> None:
     look_thirty_times(broker, backend)
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_thirty_looks_lose_nothing_on_each_type_of_queue(rabbitmq: Rabbitmq, queue_type: str) -> None:
     broker = rabbitmq.broker(queue_type=queue_type)
@@ -97,6 +99,7 @@ def test_an_empty_queue_has_nothing(broker: Broker) -> None:
     assert failed.retry(broker) == failed.Mended()
 
 
+@pytest.mark.each_version
 def test_what_no_handler_could_have_goes_back_byte_for_byte(broker: Broker, backend: Backend, working: Working) -> None:
     handled = []
 

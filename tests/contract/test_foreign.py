@@ -42,6 +42,7 @@ def body(word: str, **fields: Any) -> bytes:
     return json.dumps({**given, **fields}).encode()
 
 
+@pytest.mark.each_version
 def test_its_delay_is_honoured(handled: list[tuple[str, float]], backend: Backend, working: Working) -> None:
     put = time.time()
     backend.put("word_queue", body("later", delay=0.7))
@@ -63,6 +64,7 @@ def test_its_max_attempts_are_honoured(handled: list[tuple[str, float]], backend
     assert fields["meta"]["failure"]["reason"] == "attempts exhausted"
 
 
+@pytest.mark.each_version
 def test_its_priority_is_kept_over_a_retry(
     handled: list[tuple[str, float]], backend: Backend, working: Working
 ) -> None:

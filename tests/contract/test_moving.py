@@ -27,6 +27,7 @@ def stock(request: pytest.FixtureRequest, rabbitmq: Rabbitmq) -> Iterator[Any]:
     broker.close()
 
 
+@pytest.mark.each_version
 def test_queues_and_messages_of_stock_dramatiq_are_taken_over(stock: Any, rabbitmq: Rabbitmq, working: Working) -> None:
     got: list[str] = []
 

@@ -105,6 +105,7 @@ def test_what_failed_queue_refuses_stays_where_it_is(
     assert tried == [1]
 
 
+@pytest.mark.each_version
 def test_a_deleted_queue_is_declared_again(
     backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_deleted_queue_is_declared_again(
         wait_until(lambda: collected == [2, 3], "the worker takes from the new queue", timeout=60)
 
 
+@pytest.mark.each_version
 def test_deleted_delay_levels_are_declared_again(
     backend: Rabbitmq, rabbit: RabbitmqBroker, collected: list[int], working: Working
 ) -> None:
@@ -235,6 +237,7 @@ def _total(broker: RabbitmqBroker) -> int:
         return walk.total
 
 
+@pytest.mark.each_version
 def test_what_has_expired_without_a_route_is_sent_on_when_it_is_told_to(rabbitmq: Rabbitmq, working: Working) -> None:
     broker = rabbitmq.broker()
     done: list[int] = []

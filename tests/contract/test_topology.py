@@ -18,6 +18,8 @@ from tests.waiting import wait_until
 QUORUM = {"x-queue-type": "quorum"}
 CLASSIC = {"x-max-priority": 10}
 
+pytestmark = pytest.mark.each_version
+
 
 @pytest.fixture
 def made(rabbitmq: Rabbitmq) -> RabbitmqBroker:
