@@ -189,9 +189,9 @@ def run(rounds: int, version: str) -> str:
                 result.rates.append(_rate(result.system, servers))
                 print(f"{result.system.name:24} {result.rates[-1]:8.0f}/s", flush=True)
         for result in results:
-            result.shares += _shares(result.system, servers, result.rate)
+            result.shares.extend(_shares(result.system, servers, result.rate))
             if "carrier" in result.system.name:
-                result.memory += _memory(result.system, servers)
+                result.memory.extend(_memory(result.system, servers))
     return "\n".join([f"RabbitMQ {version}, one worker process, 8 threads, Postfix's smtp-sink.\n", *_lines(results)])
 
 

@@ -6,10 +6,13 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from carrier.store import database, deliveries, faults
 from carrier.store.deliveries import Reply, State
+from carrier.store.errors import StoreUnavailable
 from carrier.store.models import DeliveryEntry, FaultEntry
+from settings import get_settings
 
 pytestmark = pytest.mark.usefixtures("store_url")
 
@@ -17,13 +20,15 @@ pytestmark = pytest.mark.usefixtures("store_url")
 def test_who_has_accepted_has_accepted() -> None:
     deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok"), "b@x": Reply(State.LATER, "451 \ud800\0")})
     deliveries.record("id", {"a@x": Reply(State.LATER, "451 no"), "b@x": Reply(State.REFUSED, "550 no")})
-    found = deliveries.of("id")
+    found = deliveries.known("id")
     assert {who: (reply.state, reply.text) for who, reply in found.items()} == {
         "a@x": (State.ACCEPTED, "250 ok"),
         "b@x": (State.REFUSED, "550 no"),
     }
-    assert all(reply.at is not None and datetime.now(UTC) - reply.at < timedelta(minutes=5) for reply in found.values())
-    assert deliveries.of("another") == {}
+    entries = deliveries.of("id")
+    assert [(each.recipient, each.state) for each in entries] == [("a@x", "accepted"), ("b@x", "refused")]
+    assert all(datetime.now(UTC) - each.at < timedelta(minutes=5) for each in entries)
+    assert deliveries.known("another") == {}
 
 
 def test_threads_share_transactions_and_each_is_told_when_its_own_is_over() -> None:
@@ -33,7 +38,7 @@ def test_threads_share_transactions_and_each_is_told_when_its_own_is_over() -> N
     def work(n: int) -> None:
         for m in range(20):
             deliveries.record(f"{n}-{m}", {f"{n}@x": Reply(State.ACCEPTED, "250 ok")})
-            if deliveries.of(f"{n}-{m}").keys() != {f"{n}@x"}:
+            if deliveries.known(f"{n}-{m}").keys() != {f"{n}@x"}:
                 wrong.append((n, m))
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
@@ -46,12 +51,46 @@ def test_threads_share_transactions_and_each_is_told_when_its_own_is_over() -> N
         assert opened.query(DeliveryEntry).count() == 160
 
 
+def test_an_id_that_is_no_utf8_is_found_again() -> None:
+    deliveries.record("\ud800\0", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+    assert deliveries.known("\ud800\0").keys() == {"a@x"}
+
+
+def test_a_transaction_waits_for_others_who_send_but_not_for_long() -> None:
+    with deliveries.sending(), deliveries.sending():
+        deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+        assert deliveries.known("id").keys() == {"a@x"}
+
+
+def test_without_the_store_each_who_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    database.prepare()
+    with monkeypatch.context() as patched:
+        patched.setenv("DATABASE_URL", "sqlite:////proc/nowhere/carrier.db")
+        get_settings.cache_clear()
+        for _ in range(2):  # the thread that writes goes on
+            with pytest.raises(StoreUnavailable):
+                deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+        with pytest.raises(StoreUnavailable):
+            deliveries.known("id")
+    get_settings.cache_clear()
+    deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+    assert deliveries.known("id").keys() == {"a@x"}
+
+
+def test_a_table_that_is_gone_is_one_clear_error() -> None:
+    database.prepare()
+    with database.session() as opened:
+        opened.execute(text("DROP TABLE deliveries"))
+    with pytest.raises(StoreUnavailable, match=r"the store cannot be used: .*deliveries"):
+        deliveries.known("id")
+
+
 def test_looking_up_waits_for_nobody_who_writes() -> None:
     deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok")})
     with database.session() as opened:
         opened.add(FaultEntry(source="s", text="t", since=datetime.now(UTC), at=datetime.now(UTC)))
         opened.flush()
-        assert deliveries.of("id").keys() == {"a@x"}
+        assert deliveries.known("id").keys() == {"a@x"}
 
 
 def test_what_is_old_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,8 +99,8 @@ def test_what_is_old_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         opened.query(DeliveryEntry).update({"at": datetime.now(UTC) - timedelta(days=91)})
     monkeypatch.setattr(deliveries, "_FORGETTING", 1)
     deliveries.record("new", {"a@x": Reply(State.ACCEPTED, "250 ok")})
-    assert deliveries.of("old") == {}
-    assert deliveries.of("new").keys() == {"a@x"}
+    assert deliveries.known("old") == {}
+    assert deliveries.known("new").keys() == {"a@x"}
 
 
 def test_a_fault_is_known_since_it_began_and_forgotten_after_an_hour() -> None:

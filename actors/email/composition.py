@@ -10,9 +10,9 @@ except for addresses in UTF-8 where the server has said that it takes them.
 from __future__ import annotations
 
 import base64
+import hashlib
 import mimetypes
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -171,7 +171,10 @@ def _base64(data: bytes) -> bytes:
 
 
 def _multipart(subtype: str, parts: Sequence[bytes]) -> bytes:
-    boundary = f"=_{secrets.token_hex(16)}"  # not to be guessed, so it is in no part
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    boundary = f"=_{digest.hexdigest()[:32]}"  # nobody can write a part that has its own digest in it
     # The line's end before a boundary belongs to the boundary (RFC 2046, section 5.1.1).
     between = f"\r\n--{boundary}\r\n".encode()
     head = f'Content-Type: multipart/{subtype}; boundary="{boundary}"\r\n'.encode()

@@ -37,6 +37,12 @@ def send(message_id: str, letter: Letter, servers: Sequence[Server]) -> None:
         TemporaryError: some are to be asked again, or it was lost on its way.
         Deferred: no server can be used now.
     """
+    with deliveries.sending():
+        known = _send(message_id, letter, servers)
+    _conclude(message_id, {each.address: known[each.address] for each in letter.recipients})
+
+
+def _send(message_id: str, letter: Letter, servers: Sequence[Server]) -> Mapping[str, Reply]:
     known = _look_up(message_id)
     troubles = []
     for server in servers:
@@ -60,7 +66,7 @@ def send(message_id: str, letter: Letter, servers: Sequence[Server]) -> None:
     else:
         if _left(letter, known):
             raise Deferred("; ".join(troubles))
-    _conclude(message_id, {each.address: known[each.address] for each in letter.recipients})
+    return known
 
 
 def _left(letter: Letter, known: Mapping[str, Reply]) -> list[Mailbox]:
@@ -70,7 +76,7 @@ def _left(letter: Letter, known: Mapping[str, Reply]) -> list[Mailbox]:
 
 def _look_up(message_id: str) -> dict[str, Reply]:
     try:
-        return deliveries.of(message_id)
+        return deliveries.known(message_id)
     except StoreUnavailable as error:
         raise Deferred(f"it cannot be looked up who has it: {error}") from None
 

@@ -61,9 +61,9 @@ def trace(broker: Broker, id_: str) -> Life | None:
         life.state = FAILED
     elif where := broker.whereabouts(id_):
         life.queue, life.state = where
-    for recipient, reply in sorted(deliveries.of(id_).items()):
-        at = timestamp(reply.at.timestamp()) if reply.at else None
-        life.recipients.append({"recipient": recipient, "state": str(reply.state), "reply": reply.text, "at": at})
+    for each in deliveries.of(id_):
+        at = timestamp(each.at.timestamp())
+        life.recipients.append({"recipient": each.recipient, "state": each.state, "reply": each.reply, "at": at})
     life.events.sort(key=lambda event: str(event["at"]))
     return life if life.state else None
 

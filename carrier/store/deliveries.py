@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Executable, bindparam, delete, select
 
-from carrier.store.database import insert, session
-from carrier.store.errors import StoreUnavailable
-from carrier.store.models import DeliveryEntry
+from carrier.store.database import insert, look_up, session, transaction
+from carrier.store.models import DeliveryEntry, as_text
 
 #: Rows are kept for so long, and looked for after so many new ones.
 _KEPT, _FORGETTING = timedelta(days=90), 10_000
+#: A transaction waits for this share of those who send, but no longer than so many seconds (bin/bench email).
+_SHARE, _GATHERING = 0.75, 0.02
 
 
 class State(StrEnum):
@@ -31,27 +33,32 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server has said of one recipient: its code and text, in one line; ``at`` once it is written down."""
+    """What a server has said of one recipient: its code and text, in one line."""
 
     state: State
     text: str
-    at: datetime | None = None
 
 
-_OF = select(DeliveryEntry.recipient, DeliveryEntry.state, DeliveryEntry.reply, DeliveryEntry.at).where(
-    DeliveryEntry.message_id == bindparam("id", type_=DeliveryEntry.message_id.type)
+_KNOWN = select(DeliveryEntry.recipient, DeliveryEntry.state, DeliveryEntry.reply).where(
+    DeliveryEntry.message_id == bindparam("id")
 )
 
 
-def of(message_id: str) -> dict[str, Reply]:
-    """What is known of an e-mail's recipients, by their addresses.
+def known(message_id: str) -> dict[str, Reply]:
+    """What is known of an e-mail's recipients, by their addresses; looked up before each sending.
 
     Raises:
         StoreUnavailable: the store cannot be read.
     """
+    rows = look_up(_KNOWN, as_text(message_id))
+    return {recipient: Reply(State(state), reply) for recipient, state, reply in rows}
+
+
+def of(message_id: str) -> list[DeliveryEntry]:
+    """The same in order of addresses, with when it was written down. Raises as :func:`known`."""
     with session(reading=True) as opened:
-        found = opened.execute(_OF, {"id": message_id})
-        return {recipient: Reply(State(state), reply, at) for recipient, state, reply, at in found}
+        found = select(DeliveryEntry).where(DeliveryEntry.message_id == message_id)
+        return list(opened.scalars(found.order_by(DeliveryEntry.recipient)))
 
 
 def record(message_id: str, replies: Mapping[str, Reply]) -> None:
@@ -71,49 +78,92 @@ def record(message_id: str, replies: Mapping[str, Reply]) -> None:
     )
 
 
+@contextmanager
+def sending() -> Iterator[None]:
+    """Somebody sends an e-mail while this lasts, and has something to write down in the end. That is waited for, a
+    little, so that many share a transaction."""
+    with _journal.expecting():
+        yield
+
+
 class _Journal:
-    """Whoever writes takes along what the others have for it."""
+    """A thread writes what has gathered while it wrote: eight senders wait for one transaction, not for eight.
+
+    It has no time limit of a handler over it, so nothing is half done when a handler is interrupted.
+    """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[list[dict[str, Any]], Future[None]]] = []
-        self._writing = threading.Lock()
+        self._waiting: list[_Entry] = []
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._senders = 0
+        self._statements: dict[str, Executable] = {}
         self._new = 0
 
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        own = Future[None]()
-        self._waiting.append((rows, own))
-        with self._writing:
-            if not own.done():
-                self._write_all()
-        own.result()
-
-    def _write_all(self) -> None:
-        """Whoever is interrupted in it leaves everything to the next one: to write it twice is to write it once."""
-        taken, trouble = self._waiting[:], None
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        with self._change:
+            self._senders += 1
         try:
-            self._write([row for rows, _ in taken for row in rows])
-        except StoreUnavailable as error:
-            trouble = error
-        for _, each in taken:
-            if not each.done():
-                each.set_exception(trouble) if trouble else each.set_result(None)
-        del self._waiting[: len(taken)]  # others have appended meanwhile
+            yield
+        finally:
+            with self._change:
+                self._senders -= 1
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        entry = _Entry(rows)
+        with self._change:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="carrier-deliveries", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._waiting.append(entry)
+            if len(self._waiting) == 1 or self._are_many():
+                self._change.notify()
+        entry.written.result()
+
+    def _are_many(self) -> bool:
+        return len(self._waiting) >= self._senders * _SHARE
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._waiting)
+                self._change.wait_for(self._are_many, timeout=_GATHERING)
+                taken, self._waiting = self._waiting, []
+            try:
+                self._write([row for entry in taken for row in entry.rows])
+            except Exception as error:  # noqa: BLE001  (each who waits is told)
+                for entry in taken:
+                    entry.written.set_exception(error)
+            else:
+                for entry in taken:
+                    entry.written.set_result(None)
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        with session() as opened:
-            new = insert(opened, DeliveryEntry)
-            opened.execute(
-                new.on_conflict_do_update(
-                    index_elements=["message_id", "recipient"],
-                    set_={name: new.excluded[name] for name in ("state", "reply", "at")},
-                    where=DeliveryEntry.state != State.ACCEPTED,
-                ),
-                rows,
-            )
+        with transaction() as opened:
+            opened.execute(self._statement(opened.dialect.name), rows)
             self._new += len(rows)
             if self._new >= _FORGETTING:
                 opened.execute(delete(DeliveryEntry).where(DeliveryEntry.at < datetime.now(UTC) - _KEPT))
                 self._new = 0
+
+    def _statement(self, dialect: str) -> Executable:
+        """Kept, because to put it together takes longer than to carry it out."""
+        if dialect not in self._statements:
+            new = insert(dialect, DeliveryEntry)
+            self._statements[dialect] = new.on_conflict_do_update(
+                index_elements=["message_id", "recipient"],
+                set_={name: new.excluded[name] for name in ("state", "reply", "at")},
+                where=DeliveryEntry.state != State.ACCEPTED,
+            )
+        return self._statements[dialect]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    rows: list[dict[str, Any]]
+    written: Future[None] = field(default_factory=Future)
 
 
 _journal = _Journal()

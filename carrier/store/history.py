@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 
-from carrier.store.database import session
+from carrier.store.database import session, transaction
 from carrier.store.models import HistoryEntry
 
 
@@ -20,7 +20,7 @@ def add(rows: Sequence[dict[str, Any]]) -> None:
     Raises:
         StoreUnavailable: they are not written.
     """
-    with session() as opened:
+    with transaction() as opened:
         opened.execute(insert(HistoryEntry), rows)
 
 

@@ -24,14 +24,19 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Characters(TypeDecorator[str]):
+def as_text(value: str) -> str:
     """Text as a database takes it: half a surrogate pair is no UTF-8, and PostgreSQL has no NUL."""
+    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+class Characters(TypeDecorator[str]):
+    """Text of at most so many characters, by :func:`as_text`."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        return None if value is None else as_text(value)
 
 
 class LongText(Characters):

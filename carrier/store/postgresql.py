@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, text
 
+#: The options of a transaction that only reads.
+READING: dict[str, Any] = {}
 #: Seconds to wait for a connection.
 _CONNECTING = 10
 #: Milliseconds. Whoever is frozen in the middle of a transaction must not keep the others waiting.

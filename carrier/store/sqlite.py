@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 #: As SQLAlchemy calls it.
 NAME = "sqlite"
-#: An execution option: the transaction only reads.
-READING = "carrier_reading"
+_IS_READING = "carrier_reading"
+#: The options of a transaction that only reads.
+READING = {_IS_READING: True}
 #: Seconds to wait for somebody else's transaction.
 _BUSY = 30
 
@@ -27,7 +28,8 @@ def engine(url: str) -> Engine:
     Raises:
         StoreUnavailable: it cannot be made.
     """
-    made = create_engine(url, connect_args={"timeout": _BUSY}, hide_parameters=True)
+    # As many connections as there are threads: to open one takes longer than what is done with it.
+    made = create_engine(url, connect_args={"timeout": _BUSY}, hide_parameters=True, pool_size=0)
     event.listen(made, "connect", _configure)
     event.listen(made, "begin", _begin)
     database = Path(made.url.database or "")
@@ -47,5 +49,5 @@ def _configure(connection: SqliteConnection, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reading = connection.get_execution_options().get(READING)
+    reading = connection.get_execution_options().get(_IS_READING)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

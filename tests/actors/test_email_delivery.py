@@ -37,7 +37,7 @@ def email(*to: str, **more: object) -> Email:
 
 
 def states(id_: str = "id") -> dict[str, str]:
-    return {who.partition("@")[0]: str(reply.state) for who, reply in deliveries.of(id_).items()}
+    return {who.partition("@")[0]: str(reply.state) for who, reply in deliveries.known(id_).items()}
 
 
 CODES = (421, 450, 451, 452, 500, 502, 530, 535, 550, 551, 552, 553, 554)
@@ -131,7 +131,7 @@ def test_each_recipient_has_its_own_outcome(settings: Make, features: tuple[str,
         ["ok@example.com", "hidden@example.com"],
         ["later@example.com"],
     ]
-    assert deliveries.of("id")["gone@example.com"].text == "550 5.1.1 no such user"
+    assert deliveries.known("id")["gone@example.com"].text == "550 5.1.1 no such user"
     assert all(b"hidden" not in each.data for each in server.taken)
 
 
@@ -249,7 +249,7 @@ def test_without_a_store_nothing_is_sent(settings: Make, monkeypatch: pytest.Mon
     with ScriptedSmtp() as server:
         made = settings(SMTP_URL=server.url)
         with monkeypatch.context() as patch:
-            patch.setattr(deliveries, "of", broken)
+            patch.setattr(deliveries, "known", broken)
             with pytest.raises(Deferred, match="who has it"):
                 deliver(email(), "id", made)
         assert server.connections == 0
@@ -283,7 +283,7 @@ def test_a_letter_that_only_some_servers_take(settings: Make) -> None:
         ((taken),) = server.taken
         assert taken.recipients == ["b@xn--strae-oqa.example"]
         assert taken.data.isascii()
-        assert "SMTPUTF8" in deliveries.of("some")["jörg@xn--bcher-kva.example"].text
+        assert "SMTPUTF8" in deliveries.known("some")["jörg@xn--bcher-kva.example"].text
     with ScriptedSmtp({}, ["PIPELINING"]) as server:
         made = settings(SMTP_URL=server.url)
         deliver(mail, "before", made)

@@ -120,7 +120,7 @@ def test_each_row_of_the_table(
             name
         )
         assert all(event["attempt"] == 1 for event in life.events[1 : 1 + row.events.index(row.events[-1])]), name
-        replies = deliveries.of(ids[name])
+        replies = deliveries.known(ids[name])
         assert [str(replies[each].state) for each in sorted(replies)] == row.states.split(), name
         taken = [each for each in servers[name].taken if each.data]
         assert ["".join(who[0] for who in each.recipients) for each in taken] == row.taken, name
