@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from random import Random
 
 import pytest
 from sqlalchemy import text
@@ -83,6 +87,40 @@ def test_a_table_that_is_gone_is_one_clear_error() -> None:
         opened.execute(text("DROP TABLE deliveries"))
     with pytest.raises(StoreUnavailable, match=r"the store cannot be used: .*deliveries"):
         deliveries.known("id")
+
+
+class Interrupt(BaseException):
+    """As Dramatiq has it for a time limit."""
+
+
+def test_whoever_is_interrupted_keeps_nobody_waiting() -> None:
+    database.prepare()
+    over, ready = threading.Event(), SimpleQueue[None]()
+
+    def work() -> None:
+        while True:
+            try:
+                ready.put(None)
+                while not over.is_set():
+                    with deliveries.sending():
+                        deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+            except Interrupt:
+                continue
+            return
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    chance = Random(7)
+    for _ in range(100):
+        ready.get(timeout=30)
+        time.sleep(chance.uniform(0, 0.005))  # wherever it is by then
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Interrupt))
+    ready.get(timeout=30)
+    over.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    deliveries.record("another", {"a@x": Reply(State.ACCEPTED, "250 ok")})
+    assert deliveries.known("another").keys() == deliveries.known("id").keys() == {"a@x"}
 
 
 def test_looking_up_waits_for_nobody_who_writes() -> None:

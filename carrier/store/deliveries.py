@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy import Executable, bindparam, delete, select
@@ -78,67 +79,71 @@ def record(message_id: str, replies: Mapping[str, Reply]) -> None:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def sending() -> Iterator[None]:
-    """Somebody sends an e-mail while this lasts, and has something to write down in the end. That is waited for, a
+    """This thread sends an e-mail while this lasts, and has something to write down in the end. Others wait for that, a
     little, so that many share a transaction."""
-    with _journal.expecting():
+    senders, own = _journal.senders, threading.get_ident()
+    _journal.start()  # where that fails, nothing is sent yet
+    senders.add(own)
+    try:
         yield
+    finally:
+        senders.discard(own)
 
 
 class _Journal:
     """A thread writes what has gathered while it wrote: eight senders wait for one transaction, not for eight.
 
-    It has no time limit of a handler over it, so nothing is half done when a handler is interrupted.
+    A handler may be interrupted anywhere, by its time limit. So the senders share nothing with the thread that Python
+    itself has to unlock: a queue in C, and a lock of each entry's own.
     """
 
     def __init__(self) -> None:
-        self._waiting: list[_Entry] = []
-        self._change = threading.Condition()
+        #: The threads that send.
+        self.senders = set[int]()
+        self._waiting = SimpleQueue[_Entry]()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._senders = 0
         self._statements: dict[str, Executable] = {}
         self._new = 0
 
-    @contextmanager
-    def expecting(self) -> Iterator[None]:
-        with self._change:
-            self._senders += 1
-        try:
-            yield
-        finally:
-            with self._change:
-                self._senders -= 1
-
     def write(self, rows: list[dict[str, Any]]) -> None:
+        self.start()
         entry = _Entry(rows)
-        with self._change:
+        self._waiting.put(entry)
+        entry.wait()
+
+    def start(self) -> None:
+        if self._thread is not None:
+            return
+        with self._starting:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="carrier-deliveries", daemon=True)
                 thread.start()
                 self._thread = thread
-            self._waiting.append(entry)
-            if len(self._waiting) == 1 or self._are_many():
-                self._change.notify()
-        entry.written.result()
-
-    def _are_many(self) -> bool:
-        return len(self._waiting) >= self._senders * _SHARE
 
     def _run(self) -> None:
         while True:
-            with self._change:
-                self._change.wait_for(lambda: self._waiting)
-                self._change.wait_for(self._are_many, timeout=_GATHERING)
-                taken, self._waiting = self._waiting, []
+            taken = self._gather()
             try:
                 self._write([row for entry in taken for row in entry.rows])
             except Exception as error:  # noqa: BLE001  (each who waits is told)
                 for entry in taken:
-                    entry.written.set_exception(error)
-            else:
-                for entry in taken:
-                    entry.written.set_result(None)
+                    entry.trouble = error
+            for entry in taken:
+                entry.is_over.release()
+
+    def _gather(self) -> list[_Entry]:
+        taken = [self._waiting.get()]
+        until = time.monotonic() + _GATHERING
+        with contextlib.suppress(Empty):
+            while len(taken) < len(self.senders) * _SHARE:
+                taken.append(self._waiting.get(timeout=max(0, until - time.monotonic())))
+        with contextlib.suppress(Empty):
+            while True:
+                taken.append(self._waiting.get_nowait())
+        return taken
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         with transaction() as opened:
@@ -160,10 +165,19 @@ class _Journal:
         return self._statements[dialect]
 
 
-@dataclass(frozen=True, slots=True)
 class _Entry:
-    rows: list[dict[str, Any]]
-    written: Future[None] = field(default_factory=Future)
+    """What one sender waits for."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+        self.trouble: Exception | None = None
+        self.is_over = threading.Lock()
+        self.is_over.acquire()
+
+    def wait(self) -> None:
+        self.is_over.acquire()
+        if self.trouble is not None:
+            raise self.trouble
 
 
 _journal = _Journal()
