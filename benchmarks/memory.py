@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from pathlib import Path
+
+from tests.servers.process import Process
 
 
-def proportional(group: int) -> int:
-    """Bytes of a process group: what its processes share is counted once (PSS, proc_pid_smaps(5))."""
+def proportional(program: Process) -> int:
+    """Bytes of its process group: what its processes share is counted once (PSS, proc_pid_smaps(5))."""
     total = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(path.read_text().rpartition(") ")[2].split()[2]) == group:
-                found = re.search(r"^Pss: +(\d+) kB", (path.parent / "smaps_rollup").read_text(), re.MULTILINE)
-                total += int(found[1]) * 1024 if found else 0
-        except (FileNotFoundError, ProcessLookupError):  # it has ended
-            continue
+    for folder in program.folders():
+        with contextlib.suppress(OSError):  # it has ended
+            found = re.search(r"^Pss: +(\d+) kB", (folder / "smaps_rollup").read_text(), re.MULTILINE)
+            total += int(found[1]) * 1024 if found else 0
     return total

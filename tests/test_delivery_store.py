@@ -61,9 +61,22 @@ def test_an_id_that_is_no_utf8_is_found_again() -> None:
 
 
 def test_a_transaction_waits_for_others_who_send_but_not_for_long() -> None:
-    with deliveries.sending(), deliveries.sending():
+    begun, over = threading.Event(), threading.Event()
+
+    def send_for_long() -> None:
+        with deliveries.sending():
+            begun.set()
+            over.wait(60)
+
+    other = threading.Thread(target=send_for_long)
+    other.start()
+    assert begun.wait(60)
+    with deliveries.sending():
         deliveries.record("id", {"a@x": Reply(State.ACCEPTED, "250 ok")})
-        assert deliveries.known("id").keys() == {"a@x"}
+    assert deliveries.known("id").keys() == {"a@x"}
+    assert other.is_alive(), "it was not waited for until it was over"
+    over.set()
+    other.join(60)
 
 
 def test_without_the_store_each_who_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise StoreUnavailable(f"the store cannot be used: {_explain(error)}") from error
+        raise _unusable(error) from error
 
 
 def look_up(statement: ClauseElement, value: str) -> Sequence[Any]:
@@ -101,7 +101,7 @@ def look_up(statement: ClauseElement, value: str) -> Sequence[Any]:
         return cursor.fetchall()
     except engine.dialect.loaded_dbapi.Error as error:
         connection.invalidate()
-        raise StoreUnavailable(f"the store cannot be used: {_line(error)}") from error
+        raise _unusable(error) from error
     finally:
         connection.close()
 
@@ -187,10 +187,7 @@ def _migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def _explain(error: SQLAlchemyError) -> str:
-    """What the database itself says, in one line."""
-    return _line(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
-
-
-def _line(cause: BaseException) -> str:
-    return " ".join(str(cause).split()) or type(cause).__name__
+def _unusable(error: Exception) -> StoreUnavailable:
+    """With what the database itself says, in one line."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return StoreUnavailable(f"the store cannot be used: {' '.join(str(cause).split()) or type(cause).__name__}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -79,6 +80,17 @@ def record(message_id: str, replies: Mapping[str, Reply]) -> None:
     )
 
 
+@cache
+def _recording(dialect: str) -> Executable:
+    """Kept, because to put it together takes longer than to carry it out."""
+    new = insert(dialect, DeliveryEntry)
+    return new.on_conflict_do_update(
+        index_elements=["message_id", "recipient"],
+        set_={name: new.excluded[name] for name in ("state", "reply", "at")},
+        where=DeliveryEntry.state != State.ACCEPTED,
+    )
+
+
 @contextlib.contextmanager
 def sending() -> Iterator[None]:
     """This thread sends an e-mail while this lasts, and has something to write down in the end. Others wait for that, a
@@ -105,7 +117,6 @@ class _Journal:
         self._waiting = SimpleQueue[_Entry]()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._statements: dict[str, Executable] = {}
         self._new = 0
 
     def write(self, rows: list[dict[str, Any]]) -> None:
@@ -147,22 +158,11 @@ class _Journal:
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         with transaction() as opened:
-            opened.execute(self._statement(opened.dialect.name), rows)
+            opened.execute(_recording(opened.dialect.name), rows)
             self._new += len(rows)
             if self._new >= _FORGETTING:
                 opened.execute(delete(DeliveryEntry).where(DeliveryEntry.at < datetime.now(UTC) - _KEPT))
                 self._new = 0
-
-    def _statement(self, dialect: str) -> Executable:
-        """Kept, because to put it together takes longer than to carry it out."""
-        if dialect not in self._statements:
-            new = insert(dialect, DeliveryEntry)
-            self._statements[dialect] = new.on_conflict_do_update(
-                index_elements=["message_id", "recipient"],
-                set_={name: new.excluded[name] for name in ("state", "reply", "at")},
-                where=DeliveryEntry.state != State.ACCEPTED,
-            )
-        return self._statements[dialect]
 
 
 class _Entry:

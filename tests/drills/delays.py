@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
-from pathlib import Path
 
 from tests.drills.crew import Crew
 from tests.drills.drill import RABBITMQ, Drill
@@ -79,13 +79,9 @@ def _memory(crew: Crew) -> int:
     """MB that the worker's processes have resident."""
     (worker,) = crew.running
     total = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-            group = int((status.parent / "stat").read_text().rpartition(")")[2].split()[2])
-        except OSError:
-            continue  # it has ended
-        if group == worker.pid:
+    for folder in worker.folders():
+        with contextlib.suppress(OSError):  # it has ended
+            fields = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
             total += int(fields.get("VmRSS", "0 kB").split()[0])
     return total // 1024
 

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -47,6 +47,16 @@ class Process:
     def running(self) -> bool:
         """Has it not ended?"""
         return self._popen.poll() is None
+
+    def folders(self) -> Iterator[Path]:
+        """The folders in /proc of all processes of its group; one that ends meanwhile takes its folder along."""
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                group = int(path.read_text().rpartition(") ")[2].split()[2])
+            except OSError:
+                continue
+            if group == self.pid:
+                yield path.parent
 
     def output(self) -> str:
         """What it and those before it have written to the log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -168,14 +169,11 @@ class RabbitmqNode(RabbitmqServer):
     def _states(self) -> set[str]:
         """The states of all threads in its process group (proc(5))."""
         states = set()
-        for path in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
-            try:
-                state, _, group, *_ = path.read_text().rpartition(") ")[2].split()
-            except OSError:  # it has ended
-                continue
-            if int(group) == self._node.pid and state != "Z":
-                states.add(state)
-        return states
+        for folder in self._node.folders():
+            for path in folder.glob("task/[0-9]*/stat"):
+                with contextlib.suppress(OSError):  # it has ended
+                    states.add(path.read_text().rpartition(") ")[2].split()[0])
+        return states - {"Z"}
 
     def thaw(self) -> None:
         """Let it go on."""
