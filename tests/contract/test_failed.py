@@ -14,6 +14,7 @@ from typing import Any
 
 import dramatiq
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import BaseModel
 
 import carrier
@@ -22,6 +23,7 @@ from carrier.messaging.envelope import now_ms
 from carrier.messaging.errors import PermanentError, PublishError
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.outgoing import Outgoing
+from carrier.messaging.rabbitmq import deliveries, walk
 from carrier.messaging.walk import WINDOW
 from carrier.monitor import failed
 from carrier.monitor.failed import Filter, archive
@@ -91,6 +93,22 @@ def test_thirty_looks_lose_nothing(broker: Broker, backend: Backend) -> None:
 def test_thirty_looks_lose_nothing_on_each_type_of_queue(rabbitmq: Rabbitmq, queue_type: str) -> None:
     broker = rabbitmq.broker(queue_type=queue_type)
     look_thirty_times(broker, rabbitmq)
+    broker.close()
+
+
+def test_messages_that_come_before_the_answer_to_a_consumer_are_counted(
+    rabbitmq: Rabbitmq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(channel: BlockingChannel, *arguments: Any) -> str:
+        tag = deliveries.consume(channel, *arguments)
+        channel.connection.process_data_events(time_limit=5)  # its first messages
+        return tag
+
+    monkeypatch.setattr(walk, "consume", slowly)
+    monkeypatch.setattr(walk.RabbitmqWalk, "ahead", 5)
+    broker = rabbitmq.broker()
+    broker.store([junk(n) for n in range(12)])
+    assert failed.find(broker, limit=20).total == 12
     broker.close()
 
 

@@ -76,7 +76,8 @@ def kill(site: Site, messages: int) -> str:
     fail(site, messages)
     file = site.folder / "failed.zst"
     archived = _kill(site, "archive", str(file))
-    if _left(site):
+    discarding = _kill_discarding(site, file)
+    if discarding:
         run_command(site, "archive", str(file))
     assert site.backend.ready("failed_queue") == 0
     run_command(site, "restore", str(file))
@@ -85,7 +86,10 @@ def kill(site: Site, messages: int) -> str:
     run_command(site, "retry", "--all", "--yes")
     site.workers(1, threads=8)
     site.settle(600)
-    return f"killed while so many were left in failed_queue: the archive {archived}, the retry {retried}"
+    return (
+        f"killed while so many were left in failed_queue: the archive {archived}, while it discarded {discarding},"
+        f" the retry {retried}"
+    )
 
 
 def _kill(site: Site, *words: str) -> str:
@@ -96,6 +100,15 @@ def _kill(site: Site, *words: str) -> str:
         process.kill()
         left.append(str(_left(site)))
     return ", ".join(left)
+
+
+def _kill_discarding(site: Site, file: Path) -> int:
+    """Kill an archive once its file is there: what is in it is being thrown away."""
+    process = site.start("killed", CARRIER, "failed", "archive", str(file))
+    site.load_for(120, lambda: file.exists() or not process.running)
+    site.load_for(site.chance.uniform(0, 0.5), lambda: not process.running)
+    process.kill()
+    return _left(site)
 
 
 def _left(site: Site) -> int:
@@ -114,7 +127,7 @@ DRILLS = (
     Drill(
         "mending-killed",
         f"10,000 failed messages are archived, put back and retried; archive and retry are killed (-9) {len(_KILLS)}"
-        " times each",
+        " times each, and the archive once more while it throws away what is in its file",
         kill,
         10_000,
     ),

@@ -153,9 +153,9 @@ class RabbitmqWalk(Walk):
     def _consume(self) -> None:
         channel = self._connection.channel()
         channel.basic_qos(prefetch_count=self.ahead)
+        self._room = self.ahead  # before the first message, which may come before the answer
         tag = consume(channel, self._queue, partial(self._on_message, channel), self._on_cancelled)
         self._consumers.append((channel, tag))
-        self._room = self.ahead
 
     def _on_message(self, channel: BlockingChannel, arrival: Arrival) -> None:
         self._room = max(0, self._room - 1)
