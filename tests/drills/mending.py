@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.drills import QUEUE
 from tests.drills.drill import Drill
 from tests.drills.load import Load
 from tests.drills.site import Site
+from tests.servers.process import Process
 
 CARRIER = str(Path(sys.executable).parent / "carrier")
 #: Kills of one command, each a moment later than the one before it, in s after its beginning.
@@ -82,7 +84,7 @@ def kill(site: Site, messages: int) -> str:
     assert site.backend.ready("failed_queue") == 0
     run_command(site, "restore", str(file))
     site.environment["DRILL_MENDED"] = "yes"
-    retried = _kill(site, "retry", "--all", "--yes")
+    retried = _kill_retrying(site)
     run_command(site, "retry", "--all", "--yes")
     site.workers(1, threads=8)
     site.settle(600)
@@ -97,6 +99,23 @@ def _kill(site: Site, *words: str) -> str:
     for seconds in _KILLS:
         process = site.start("killed", CARRIER, "failed", *words)
         site.load_for(seconds, lambda process=process: not process.running)
+        process.kill()
+        left.append(str(_left(site)))
+    return ", ".join(left)
+
+
+def _kill_retrying(site: Site) -> str:
+    """Each time once it has sent some back."""
+    left = []
+    for _ in _KILLS:
+        process = site.start("killed", CARRIER, "failed", "retry", "--all", "--yes")
+        before = site.backend.ready(QUEUE)
+
+        def has_begun(process: Process = process, before: int = before) -> bool:
+            return site.backend.ready(QUEUE) > before or not process.running
+
+        site.load_for(120, has_begun)
+        site.load_for(site.chance.uniform(0, 0.2), lambda process=process: not process.running)
         process.kill()
         left.append(str(_left(site)))
     return ", ".join(left)
