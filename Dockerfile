@@ -5,6 +5,9 @@ COPY pyproject.toml README.md LICENSE settings.py ./
 COPY actors actors
 COPY carrier carrier
 COPY scheduler scheduler
+# What makes backups of PostgreSQL and MariaDB.
+RUN apt-get update && apt-get install -y --no-install-recommends postgresql-client mariadb-client \
+    && rm -rf /var/lib/apt/lists/*
 RUN pip install --no-cache-dir . \
     && useradd --create-home carrier \
     && install -d -o carrier /data

@@ -34,6 +34,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _YEAR = 366 * 86400
+#: What can be backed up, by the schemes of URLs.
+_ENGINES = ("postgresql", "postgres", "mariadb", "mysql", "sqlite")
 
 
 class SettingsError(Exception):
@@ -56,6 +58,12 @@ def _module(text: str) -> str:
     return text
 
 
+def _database(url: SecretStr) -> SecretStr:
+    if urlsplit(url.get_secret_value()).scheme.partition("+")[0] not in _ENGINES:
+        raise ValueError(f"must begin with one of {', '.join(f'{each}:' for each in _ENGINES)}")
+    return url
+
+
 Duration = Annotated[str, AfterValidator(_duration)]
 
 
@@ -64,9 +72,29 @@ class _Table(BaseModel):
 
 
 class Database(_Table):
-    """``[databases.NAME]``: what a backup message may name. The connection string never travels in a message."""
+    """``[databases.NAME]``: what a backup message may name. The connection string never travels in a message.
 
-    url: SecretStr
+    A backup is encrypted (age) when there are ``recipients``, which are public keys. ``tools`` is the folder of pg_dump
+    or mariadb-dump, PATH without it. A backup is given up after ``time_limit``, and when the tool has written nothing
+    for ``stall_limit``.
+    """
+
+    url: Annotated[SecretStr, AfterValidator(_database)]
+    recipients: list[Annotated[str, StringConstraints(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]] = []
+    tools: Path | None = None
+    time_limit: Duration = "4h"
+    stall_limit: Duration = "15m"
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Database:
+        if _seconds(self.time_limit) > _SECONDS["d"]:
+            raise ValueError("time_limit must be at most 1d")
+        return self
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """``time_limit`` and ``stall_limit`` in seconds."""
+        return _seconds(self.time_limit), _seconds(self.stall_limit)
 
 
 class CleanupPolicy(_Table):
@@ -172,6 +200,8 @@ class Settings(BaseModel):
     #: The folder from which an e-mail may take files along by their paths; None forbids it.
     attachment_root: Path | None = None
     backup_root: Path | None = None
+    #: A file of age identities, for carrier backup verify.
+    backup_identity: Path | None = None
     sentry_dsn: SecretStr | None = None
     #: What became of the newest messages, in so many entries, is kept for carrier trace; 0 keeps nothing.
     history: int = Field(default=1_000_000, ge=0, le=10**12)

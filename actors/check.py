@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 
+from actors.backup.engines import engine_of
 from actors.cleanup.handler import roots_of
 from actors.email.address import parse
 from actors.email.server import server_of
@@ -34,3 +36,10 @@ def problems(settings: Settings, _: Broker) -> Iterator[str]:
     for place, folder in (("CARRIER_HOME", settings.home), ("BACKUP_ROOT", settings.backups)):
         if folder.exists() and not folder.is_dir():
             yield f"environment: {place}: {folder} is not a folder"
+    if settings.backups.is_dir() and settings.backups.stat().st_mode & stat.S_IWOTH:
+        yield f"environment: BACKUP_ROOT: everybody may write into {settings.backups}; chmod o-w it"
+    for name, database in settings.databases.items():
+        try:
+            engine_of(database).program(str(database.tools) if database.tools else None)
+        except PermanentError as error:
+            yield f"{where}: databases.{name}: {error}"

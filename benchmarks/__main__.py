@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from benchmarks import emails, report
+from benchmarks import backups, emails, report
 
-_BENCHMARKS = {"email": emails.run}
+_BENCHMARKS = {"email": emails.run, "backup": backups.run}
 
 
 @click.command()
@@ -15,7 +15,7 @@ _BENCHMARKS = {"email": emails.run}
 @click.option("--rabbitmq", "version", default="3.10", show_default=True, help="Which RabbitMQ: 3.10 or 4.")
 @click.option("--report", "is_report", is_flag=True, help="Write docs/performance.md.")
 def main(names: tuple[str, ...], rounds: int, version: str, is_report: bool) -> None:
-    """Measure Carrier beside its peers: email."""
+    """Measure Carrier beside its peers: email, backup."""
     for name in names:
         text = _BENCHMARKS[name](rounds, version)
         click.echo(text)

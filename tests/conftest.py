@@ -14,7 +14,7 @@ import pytest
 
 from carrier.store import database
 from settings import get_settings
-from tests.servers import postgresql, rabbitmq
+from tests.servers import mariadb, postgresql, rabbitmq
 from tests.servers.installed import INSTALLATIONS
 
 pytest_plugins = ["tests.programs"]
@@ -53,6 +53,8 @@ _nodes = pytest.StashKey[list[rabbitmq.RabbitmqNode]]()
 #: The same for the run's PostgreSQL.
 _POSTGRESQL_PORT = "TEST_POSTGRESQL_PORT"
 _postgresql = pytest.StashKey[postgresql.PostgresqlNode]()
+_MARIADB_PORT = "TEST_MARIADB_PORT"
+_mariadb = pytest.StashKey[mariadb.MariadbNode]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,6 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if postgresql.is_installed() and _POSTGRESQL_PORT not in os.environ:
         config.stash[_postgresql] = postgresql.PostgresqlNode(Path(tempfile.mkdtemp(prefix="carrier-postgresql-")))
         os.environ[_POSTGRESQL_PORT] = str(config.stash[_postgresql].port)
+    if mariadb.is_installed() and _MARIADB_PORT not in os.environ:
+        config.stash[_mariadb] = mariadb.MariadbNode(Path(tempfile.mkdtemp(prefix="carrier-mariadb-")))
+        os.environ[_MARIADB_PORT] = str(config.stash[_mariadb].port)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -77,6 +82,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(node.folder)
     if _postgresql in config.stash:
         config.stash[_postgresql].stop()
+    if _mariadb in config.stash:
+        config.stash[_mariadb].stop()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -148,6 +155,17 @@ def postgresql_server() -> postgresql.PostgresqlServer:
         assert os.environ.get("CI") != "true", "postgresql is not installed"
         pytest.skip("there is no PostgreSQL")
     server = postgresql.PostgresqlServer(int(os.environ[_POSTGRESQL_PORT]))
+    server.wait()
+    return server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> mariadb.MariadbServer:
+    """The run's MariaDB."""
+    if _MARIADB_PORT not in os.environ:
+        assert os.environ.get("CI") != "true", "mariadb-server is not installed"
+        pytest.skip("there is no MariaDB")
+    server = mariadb.MariadbServer(int(os.environ[_MARIADB_PORT]))
     server.wait()
     return server
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("carrier.commands.status", "Show queues, workers and what is wrong."),
     "failed": ("carrier.commands.failed", "Look at failed messages and mend them."),
     "trace": ("carrier.commands.trace", "Show the life of a message."),
+    "backup": ("actors.backup.command", "Look at backups, and read them as a restore would."),
     "worker": ("carrier.commands.worker", "Work on messages."),
     "scheduler": ("scheduler.commands.scheduler", "Send the recurring messages of carrier.toml."),
     "schedule": ("scheduler.commands.schedule", "Look at schedules; have one fire, pause, resume."),

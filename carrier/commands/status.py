@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from typing import Any
 
 import click
 
-from carrier.commands.terminal import plain, table
+from carrier.commands.terminal import plain, size, table
 from carrier.messaging.figures import Figures
 
 #: Seconds between two looks of --watch.
@@ -58,5 +59,15 @@ def _show(figures: Figures) -> None:
         click.echo(f"{broker['delayed']} delayed, over all queues")
     for worker in figures.workers or []:
         click.echo(plain(f"worker {worker.host}:{worker.process} takes from {', '.join(worker.queues)}"))
+    for each in figures.work:
+        click.echo(plain(f"{each['name']} by {each['worker']}{_so_far(each)}"))
     for alarm in figures.alarms:
         click.secho(plain(f"! {alarm}"), fg="yellow")
+
+
+def _so_far(work: dict[str, Any]) -> str:
+    """How far it has come, where that is known."""
+    read, stored, seconds = (work.get(name) for name in ("bytes", "stored_bytes", "seconds"))
+    if read is None or stored is None or not seconds:
+        return ""
+    return f": {size(read)} read, {size(stored)} stored, {seconds:.0f} s, {size(read / seconds)}/s"

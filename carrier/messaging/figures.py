@@ -45,9 +45,12 @@ class Figures:
         broker: which it is, and where; ``delayed`` counts all messages that are not due.
         workers: None where the broker cannot tell.
         alarms: what is wrong with the broker itself, a line each.
+        work: what is under way that only one does at a time, such as a backup: ``name``, ``worker``, ``since``, and
+            how far it has come.
     """
 
     broker: dict[str, Any]
     queues: list[QueueFigures]
     workers: list[WorkerFigures] | None
     alarms: list[str] = field(default_factory=list)
+    work: list[dict[str, Any]] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import timestamp
@@ -24,24 +25,30 @@ def status(broker: Broker) -> Figures:
     """
     figures = broker.figures()
     own = [alarm for each in figures.queues if (alarm := _alarm(each))]
-    return replace(figures, alarms=[*figures.alarms, *own, *_alarms_of_the_store()])
+    alarms, work = _of_the_store()
+    return replace(figures, alarms=[*figures.alarms, *own, *alarms], work=work)
 
 
-def _alarms_of_the_store() -> list[str]:
-    """What is written down of schedulers and of what workers cannot use, where anybody has ever written."""
+def _of_the_store() -> tuple[list[str], list[dict[str, Any]]]:
+    """What is written down of schedulers, of what workers cannot use and of what they do, where anybody has ever
+    written: what is wrong, and what is under way."""
     settings = get_settings()
     if settings.database_url is None and not settings.store_file.exists():
-        return []
-    from carrier.store import faults
+        return [], []
+    from carrier.store import faults, locks
 
     enabled = [name for name, each in settings.schedules.items() if each.enabled]
     try:
         alarms = _alarms_of_schedules(enabled) if enabled else []
         for fault in faults.recent():
             alarms.append(f"{fault.source}: {fault.text} (since {timestamp(fault.since.timestamp())})")
-        return alarms
+        work = [
+            {"name": each.name, "worker": each.worker, "since": timestamp(each.since.timestamp()), **each.detail}
+            for each in locks.held()
+        ]
+        return alarms, work
     except StoreUnavailable as error:
-        return [str(error)]
+        return [str(error)], []
 
 
 def _alarms_of_schedules(enabled: list[str]) -> list[str]:

@@ -162,3 +162,20 @@ class FaultEntry(Base):
     since: Mapped[datetime] = mapped_column(Moment)
     #: When it was last seen.
     at: Mapped[datetime] = mapped_column(Moment)
+
+
+class LockEntry(Base):
+    """What only one may do at a time, and who does it. One whose time is over is nobody's."""
+
+    __tablename__ = "locks"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    #: A random token of the run that has it.
+    owner: Mapped[str] = mapped_column(String(40))
+    #: Until when, in s of Unix time by the database's own clock.
+    until: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(Moment)
+    #: Host and process.
+    worker: Mapped[str] = mapped_column(Characters(300))
+    #: How far it has come.
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON)

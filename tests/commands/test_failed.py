@@ -94,7 +94,7 @@ def test_a_failure_is_seen_mended_and_sent_back(run: Run, start: Start, tmp_path
         assert text in shown.stdout
     (details,) = json.loads(run("carrier", "failed", "show", "id-0", "--json").stdout)
     assert details["envelope"]["payload"] == {"database": "shop"}
-    assert details["failure"]["place"] == "actors.backup.handler._source"
+    assert details["failure"]["place"] == "actors.backup.run.configured"
 
     with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
         database.execute("CREATE TABLE t (x)")
@@ -224,7 +224,7 @@ def test_failed_messages_are_moved_into_a_file_and_back(run: Run, tmp_path: Path
 def test_status_as_json_has_the_shape_that_programs_rely_on(run: Run) -> None:
     run("carrier", "send", "cleanup", "logs", "30", "--delay", "1h")
     found = json.loads(run("carrier", "status", "--json").stdout)
-    assert set(found) == {"broker", "queues", "workers", "alarms"}
+    assert set(found) == {"broker", "queues", "workers", "alarms", "work"}
     names = {"name", "ready", "unacked", "delayed", "consumers", "publish_rate", "ack_rate"}
     assert all(set(each) == names for each in found["queues"])
     assert {each["name"]: each["delayed"] for each in found["queues"]} == {

@@ -8,6 +8,7 @@ import time
 import click
 
 from tests.drills import (
+    backups,
     broker_killed,
     delays,
     emails,
@@ -42,6 +43,7 @@ MODULES = (
     emails,
     schedules,
     fire_times,
+    backups,
 )
 DRILLS: dict[str, Drill] = {drill.name: drill for module in MODULES for drill in module.DRILLS}
 #: Where stock Dramatiq is put through a drill.

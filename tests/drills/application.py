@@ -76,6 +76,17 @@ def mail(n: int, seconds: float = 0, padding: str = "") -> None:
     note(f"done {n} {time.time()}")
 
 
+@dramatiq.actor(queue_name=QUEUE, max_retries=19, time_limit=600_000, **_RETRY)
+def save(n: int, seconds: float = 0, padding: str = "") -> None:
+    """Backs up the database that is called slow."""
+    from actors.backup.payload import Backup
+    from actors.backup.run import back_up
+
+    began(n)
+    back_up(Backup(database="slow"), message_id(), get_settings())
+    note(f"done {n} {time.time()}")
+
+
 @dramatiq.actor(queue_name=QUEUE, max_retries=1, **_RETRY)
 def fail(n: int, seconds: float = 0, padding: str = "") -> None:
     """Fails each time."""

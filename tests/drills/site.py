@@ -188,6 +188,8 @@ class Site:
     def _bodies(self) -> list[tuple[str, bytes]]:
         """Every message that lies in a queue, whatever it waits for."""
         if self._node is None:
+            if not (self.home / "queue.db").exists():
+                return []  # nobody has sent anything
             with closing(self._database()) as database:
                 return database.execute("SELECT queue, body FROM messages").fetchall()
 

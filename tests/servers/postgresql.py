@@ -19,6 +19,11 @@ from tests.waiting import wait_until
 _PLACES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
 #: Nobody needs its data after a power cut; it comes up in half a second instead of two.
 _FAST = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
+#: Who belongs to the role of this name needs a password; nobody else does.
+WITH_PASSWORD = "with_password"
+_ACCESS = f"""host all +{WITH_PASSWORD} {HOST}/32 scram-sha-256
+host all all {HOST}/32 trust
+"""
 
 
 def is_installed() -> bool:
@@ -69,15 +74,18 @@ class PostgresqlNode(PostgresqlServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(free_port())
         self.folder = folder
-        programs, data = _PLACES[-1], folder / "data"
+        programs, data, access = _PLACES[-1], folder / "data", folder / "access"
+        access.write_text(_ACCESS)
         make = [str(programs / "initdb"), "--username=carrier", "--auth=trust", "--no-sync", "--encoding=UTF8",
                 "--locale=C.UTF-8", f"--pgdata={data}"]  # fmt: skip
         run = [str(programs / "postgres"), "-D", str(data), "-p", str(self.port), "-c", f"listen_addresses={HOST}",
-               "-c", "unix_socket_directories=", "-c", "max_connections=300", *_FAST]  # fmt: skip
+               "-c", "unix_socket_directories=", "-c", f"hba_file={access}", "-c", "max_connections=300",
+               *_FAST]  # fmt: skip
         words = ["sh", "-c", f"{shlex.join(make)} && exec {shlex.join(run)}"]
         if os.geteuid() == 0:  # it refuses root
             user = pwd.getpwnam("postgres")
-            os.chown(folder, user.pw_uid, user.pw_gid)
+            for path in (folder, access):
+                os.chown(path, user.pw_uid, user.pw_gid)
             # The death of its parent is told to who asked for it last.
             words = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=KILL", *words]
         self._server = Process(words, log=folder.with_suffix(".log"), environment={"PATH": os.defpath, "TZ": "UTC"})

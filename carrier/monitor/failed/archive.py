@@ -10,7 +10,6 @@ import base64
 import contextlib
 import fcntl
 import glob
-import io
 import json
 import os
 import secrets
@@ -19,8 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import zstandard
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import timestamp
@@ -32,9 +29,11 @@ from carrier.messaging.walk import WINDOW, Stored
 from carrier.monitor.failed.looking import Progress, look
 from carrier.monitor.failed.message import FailedMessage
 from carrier.monitor.failed.selection import Counted, Filter
+from carrier.zstd import zstd
 
 _HEAD = "failed messages of Carrier"
 _VERSION = 1
+_OPTIONS: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
 #: The end of the names of files that are being written, and seconds for which they are left alone.
 _PARTIAL, _YOUNG = ".partial", 10
 
@@ -60,7 +59,7 @@ def write(broker: Broker, wanted: Filter, path: Path, *, progress: Progress | No
         file.write(_line(_fields(failed)))
 
     with new_file(path) as raw:
-        with zstandard.ZstdCompressor(write_checksum=True).stream_writer(raw, closefd=False) as file:
+        with zstd.open(raw, "wb", options=_OPTIONS) as file:
             file.write(_line({"archive": _HEAD, "version": _VERSION, "at": timestamp()}))
             look(broker, wanted, add, progress=progress)
             file.write(_line({"messages": counted.number}))
@@ -169,8 +168,7 @@ def _stored(path: Path, fields: dict[str, Any]) -> Stored:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as unpacked:
-            text = io.BufferedReader(unpacked, 2**20)
+        with path.open("rb") as raw, zstd.ZstdFile(raw) as text:
             while line := text.readline():
                 fields = json.loads(line)
                 if not isinstance(fields, dict):
@@ -178,7 +176,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield fields
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read: {error.strerror}") from None
-    except (zstandard.ZstdError, ValueError, RecursionError):
+    except (zstd.ZstdError, EOFError, ValueError, RecursionError):
         raise ArchiveError(f"{path}: it is no archive, or damaged") from None
 
 

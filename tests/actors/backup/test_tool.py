@@ -1,0 +1,273 @@
+"""Programs that do not what they should: in each case nothing is kept, nothing runs on, and the reason is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from actors.backup import tool
+from actors.backup.payload import Backup
+from actors.backup.run import back_up
+from actors.backup.trouble import BackupError, NotWhole, ToolFailed, ToolMissing, ToolStuck
+from carrier.messaging.errors import PermanentError
+from settings import Settings
+from tests.programs import Start
+from tests.servers.postgresql import PostgresqlServer
+from tests.waiting import wait_until
+
+Make = Callable[..., Settings]
+#: The head of a dump of PostgreSQL 15, by hand: magic, versions, sizes, format, no compression, a time, two names.
+_NUMBERS = (0, 1, 1, 1, 1, 1, 1, 1)
+_HEAD = b"PGDMP\1\16\0\4\10\1" + b"".join(bytes([0, n, 0, 0, 0]) for n in _NUMBERS) + b"\0\1\0\0\0x\0\4\0\0\00015.1"
+HEAD = "".join(f"\\{byte:03o}" for byte in _HEAD)
+
+
+class Fake:
+    """A folder with a program in it that somebody calls pg_dump."""
+
+    def __init__(self, folder: Path, settings: Make) -> None:
+        self._folder, self._settings = folder, settings
+
+    def __call__(self, script: str, *, name: str = "pg_dump", stall: str = "1m", limit: str = "2m") -> Settings:
+        """``script`` is for the shell; it answers to --version by itself."""
+        program = self._folder / name
+        program.write_text(f'#!/bin/bash\n[ "$1" = --version ] && echo "{name} 13.2" && exit\n{script}\n')
+        program.chmod(0o755)
+        kind = "postgresql" if name == "pg_dump" else "mariadb"
+        return self._settings(
+            f"[databases.app]\nurl = '{kind}://u:geheim@localhost/x'\ntools = '{self._folder}'\n"
+            f"stall_limit = '{stall}'\ntime_limit = '{limit}'\n"
+        )
+
+
+@pytest.fixture
+def fake(tmp_path: Path, settings: Make) -> Fake:
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    return Fake(folder, settings)
+
+
+@contextmanager
+def nothing_is_kept(made: Settings) -> Iterator[None]:
+    """Neither a file, nor a process that has its folder open."""
+    yield
+    assert [path.name for path in made.backups.iterdir()] == []
+    folder = str(made.config_folder / "tools")
+    left = [
+        line
+        for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
+        if folder in line or "4242424" in line
+    ]
+    assert left == []
+
+
+def dump(made: Settings) -> None:
+    back_up(Backup(database="app"), "id", made)
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "text"),
+    [
+        ("echo boom >&2; exit 1", ToolFailed, r"pg_dump failed \(exit status 1\): boom"),
+        (f"printf '{HEAD}'; exit 1", ToolFailed, "it said nothing"),
+        ("exit 0", NotWhole, "has written no dump"),
+        ("echo nonsense", NotWhole, "has written no dump"),
+        (f"printf '{HEAD}half'", NotWhole, "its dump has no end"),
+        ("kill -KILL $$", ToolFailed, r"was killed \(signal 9\)"),
+        ("exec 1>&-; exec sleep 4242424", ToolStuck, "nothing"),
+        ("exec sleep 4242424", ToolStuck, "nothing for 1 s"),
+        ("trap '' TERM; sleep 4242424 & sleep 4242424", ToolStuck, "nothing for 1 s"),
+        (f"sleep 4242424 & printf '{HEAD}half'", NotWhole, "its dump has no end"),
+        ("while :; do printf x; sleep 0.05; done", ToolStuck, "after 2 s"),
+        ("yes | head -c 20000000 >&2; exit 1", ToolFailed, "y | y"),
+        ("head -c 5000000 /dev/zero >&2; exit 1", ToolFailed, "exit status 1"),
+    ],
+)
+def test_what_goes_wrong_is_said_and_nothing_is_kept(
+    fake: Fake, script: str, error: type[Exception], text: str
+) -> None:
+    made = fake(script, stall="20s" if "head" in script else "1s", limit="2s" if "while" in script else "20s")
+    with nothing_is_kept(made), pytest.raises(error, match=text) as caught:
+        dump(made)
+    assert len(str(caught.value)) < 2100
+
+
+def test_a_whole_one_is_kept(fake: Fake) -> None:
+    made = fake(f"printf '{HEAD}'; head -c 5 /dev/zero; echo a warning >&2")
+    place, manifest = back_up(Backup(database="app"), "id", made)
+    assert (manifest.server, manifest.tool) == ("PostgreSQL 15.1", "pg_dump 13.2")
+    assert manifest.warnings == "a warning"
+    assert (place.folder / manifest.file).exists()
+
+
+def test_a_client_that_is_too_old_is_permanent_and_named(fake: Fake) -> None:
+    made = fake("echo 'pg_dump: error: aborting because of server version mismatch' >&2; exit 1")
+    with nothing_is_kept(made), pytest.raises(PermanentError, match=r"tools beside the url \(pg_dump 13\.2\)"):
+        dump(made)
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "text"),
+    [
+        ("echo '-- Server version\t10.11'; echo '-- Dump completed'", None, ""),
+        ("echo '/*!999999\\- enable the sandbox mode */'; echo '-- Dump completed on 2026'", None, ""),
+        ("echo 'CREATE TABLE t'", NotWhole, "Dump completed"),
+        ("echo '-- Dump completed'; echo more", NotWhole, "Dump completed"),
+        (
+            "echo \"x: Couldn't execute 'SHOW': View 'v' references invalid table\" >&2; exit 2",
+            PermanentError,
+            "mend or",
+        ),
+        ('echo "Access denied for user" >&2; exit 2', PermanentError, "mend user and password"),
+        ('case $1 in --defaults-extra-file=*) echo "-- Dump completed";; *) exit 1;; esac', None, ""),
+    ],
+)
+def test_mariadb(fake: Fake, script: str, error: type[Exception] | None, text: str) -> None:
+    made = fake(script, name="mysqldump")
+    if error is None:
+        dump(made)
+        return
+    with nothing_is_kept(made), pytest.raises(error, match=text):
+        dump(made)
+
+
+def test_what_is_not_installed_is_named(settings: Make, tmp_path: Path) -> None:
+    for kind, text in (
+        ("postgresql", "pg_dump is not in .*postgresql-client"),
+        ("mariadb", "mariadb-dump or mysqldump"),
+    ):
+        made = settings(f"[databases.app]\nurl = '{kind}://localhost/x'\ntools = '{tmp_path}'\n")
+        with pytest.raises(ToolMissing, match=text):
+            dump(made)
+
+
+def test_no_secret_is_in_argv_environment_files_or_errors(fake: Fake, tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    made = fake(f'tr "\\0" "\\n" </proc/$$/cmdline >{shown}; env >>{shown}; cat "$PGPASSFILE" >&2; exit 1')
+    with pytest.raises(ToolFailed, match=r"\*:\*:\*:\*:\[masked\]") as caught:
+        dump(made)
+    assert "geheim" not in shown.read_text()
+    assert "geheim" not in str(caught.value)
+    found = [path for path in tmp_path.rglob("*") if path.is_file() and b"geheim" in path.read_bytes()]
+    assert [path.name for path in found] == ["carrier.toml"]
+
+
+def test_an_interrupted_thread_leaves_nothing(fake: Fake) -> None:
+    made = fake(f"printf '{HEAD}'; exec sleep 4242424")
+    seen: list[BaseException] = []
+
+    class Interrupted(BaseException):
+        """As Dramatiq interrupts a handler."""
+
+    def run() -> None:
+        try:
+            dump(made)
+        except Interrupted as error:
+            seen.append(error)
+
+    from dramatiq.middleware.threading import raise_thread_exception
+
+    with nothing_is_kept(made):
+        thread = threading.Thread(target=run)
+        thread.start()
+        wait_until(lambda: list(made.backups.glob("*.partial")), "it has begun")
+        raise_thread_exception(thread.ident, Interrupted)
+        thread.join(20)
+        assert len(seen) == 1
+
+
+def test_a_killed_worker_takes_all_of_it_along(fake: Fake, start: Start, tmp_path: Path) -> None:
+    made = fake("trap '' TERM HUP; (trap '' TERM HUP; sleep 4242424) & sleep 4242424")
+    code = (
+        "from actors.backup.run import *; back_up(Backup(database='app'), 'id', __import__('settings').get_settings())"
+    )
+    process = start("python", "-c", code, CARRIER_CONFIG=str(made.carrier_config), CARRIER_HOME=str(made.home))
+
+    def sleeping() -> list[str]:
+        found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
+        return [line for line in found if "4242424" in line]
+
+    wait_until(lambda: len(sleeping()) >= 2, "it runs")
+    os.kill(process.pid, signal.SIGKILL)  # it alone
+    wait_until(lambda: not sleeping(), "all have ended")
+    assert len(list(made.backups.glob("*.partial"))) == 1
+    whole = fake(f"printf '{HEAD}'; head -c 5 /dev/zero")
+    _wait_for_the_lock()
+    place, manifest = back_up(Backup(database="app"), "id", whole)
+    assert {path.name for path in place.folder.iterdir()} == {manifest.file, f"{manifest.id}.json"}
+
+
+def _wait_for_the_lock() -> None:
+    """The dead run's; nobody waits half a minute for that here."""
+    from sqlalchemy import update
+
+    from carrier.store.database import session
+    from carrier.store.models import LockEntry
+
+    with session() as opened:
+        opened.execute(update(LockEntry).values(until=0))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(fake: Fake, settings: Make, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small disk")
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)], check=True)
+    try:
+        made = fake(f"printf '{HEAD}'; head -c 30000000 /dev/urandom; head -c 5 /dev/zero")
+        made = made.model_copy(update={"backup_root": small})
+        with nothing_is_kept(made), pytest.raises(BackupError, match="no space for a backup in"):
+            dump(made)
+        (small / "filler").write_bytes(bytes(10_000_000))
+        with pytest.raises(BackupError, match="it takes about"):
+            dump(made)
+        assert [path.name for path in small.iterdir()] == ["filler"]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_server_that_dies_in_the_middle(settings: Make, postgresql_server: PostgresqlServer) -> None:
+    url = postgresql_server.new_database()
+    with psycopg.connect(url, autocommit=True) as opened:
+        opened.execute("CREATE TABLE big AS SELECT n, repeat(md5(n::text), 20) AS t FROM generate_series(1, 100000) n")
+    made = settings(f"[databases.app]\nurl = '{url}'\n")
+    seen: list[Exception] = []
+
+    def run() -> None:
+        try:
+            dump(made)
+        except BackupError as error:
+            seen.append(error)
+
+    with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as opened, nothing_is_kept(made):
+        locking.execute("LOCK TABLE big IN ACCESS EXCLUSIVE MODE")
+        thread = threading.Thread(target=run)
+        thread.start()
+        ask = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND datname = current_database()"
+        wait_until(lambda: opened.execute(ask).fetchall(), "it has begun")
+        opened.execute(ask.replace("SELECT pid", "SELECT pg_terminate_backend(pid)"))
+        thread.join(30)
+        assert len(seen) == 1
+        assert "terminat" in str(seen[0])
+    postgresql_server.drop_database(url)
+
+
+def test_no_more_is_kept_of_what_a_program_says_than_its_beginning_and_end() -> None:
+    said = tool._Said(Path(os.devnull).open("rb"), [])  # noqa: SIM115
+    said._reading.join()
+    for number in range(1000):
+        said._add([f"line {number} {'x' * 1000}".encode()])
+    lines = said.text().splitlines()
+    assert len(lines) == 71
+    assert (lines[0][:7], lines[20], lines[-1][:9]) == ("line 0 ", "… 930 more lines …", "line 999 ")
+    assert max(map(len, lines)) == 500
+    said.close()
