@@ -40,7 +40,7 @@ class Stored:
 
 def backups(settings: Settings) -> list[Stored]:
     """All that are stored, the oldest first."""
-    return [Stored(path.parent, made) for path, made in manifests(settings.backups)]
+    return [Stored(path.parent, made) for path, made in manifests(settings.backups.resolve())]
 
 
 def find(id_: str, settings: Settings) -> Stored:

@@ -88,6 +88,15 @@ def test_progress_is_told_of_both_passes(settings: Make, database: Database) -> 
     assert sum(seen) == 2 * one.manifest.stored_bytes
 
 
+def test_the_folder_of_all_backups_may_be_a_link(settings: Make, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    made = settings(BACKUP_ROOT=str(tmp_path / "link"))
+    back_up(Backup(database="default", path="a"), "id", made)
+    (one,) = backups(made)
+    assert verify(one, made, None, lambda _: None).folder == tmp_path / "real" / "a"
+
+
 def test_what_is_needed_is_said(settings: Make, database: Database, tmp_path: Path) -> None:
     made, one = make(settings, database, "encrypted")
     with pytest.raises(PermanentError, match="its bytes are right, but it is encrypted: give --identity FILE"):
