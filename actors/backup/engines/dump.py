@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from actors.backup.place import Partial
-from actors.backup.tool import Limits
+from actors.backup.tool import Limits, Tool, version
+from actors.backup.trouble import ToolFailed
+from carrier.messaging.errors import PermanentError
 from settings import Settings
 
 #: What a program finds in its environment, of ours; messages in English, for they are read.
@@ -120,6 +123,49 @@ class Watched:
                 self.head += chunk[: self._HEAD - len(self.head)]
             self.tail = chunk[-self._TAIL :] if len(chunk) >= self._TAIL else (self.tail + chunk)[-self._TAIL :]
             yield chunk
+
+
+class ToolDump:
+    """A dump that a program makes.
+
+    Parameters:
+        program: its path.
+        whole: given the beginning and the end of the dump, says which server it is of; raises NotWhole.
+        permanent: what the program says of what no other attempt will change, and what to do; ``{version}`` there is
+            that of the program.
+    """
+
+    def __init__(
+        self,
+        tool: Tool,
+        program: str,
+        origin: Origin,
+        whole: Callable[[bytes, bytes], str],
+        permanent: Sequence[tuple[str, str]],
+    ) -> None:
+        self._tool, self._program, self._origin = tool, program, origin
+        self._whole, self._permanent = whole, permanent
+        self._watched = Watched(tool.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it, once."""
+        return iter(self._watched)
+
+    def finish(self) -> Ended:
+        """As :meth:`Dump.finish`."""
+        try:
+            said = self._tool.finish()
+        except ToolFailed as error:
+            raise self._explained(error) from None
+        server = self._whole(self._watched.head, self._watched.tail)
+        return Ended(server, version(self._program), said)
+
+    def _explained(self, error: ToolFailed) -> Exception:
+        for pattern, what in self._permanent:
+            if re.search(pattern, error.said):
+                text = what.replace("{version}", version(self._program)) if "{" in what else what
+                return PermanentError(f"databases.{self._origin.name}: {text}: {error}")
+        return error
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from actors.backup.engines.dump import Ended, Origin, Scratch, Watched, environment
-from actors.backup.tool import Secret, Tool, find, running, version
-from actors.backup.trouble import Damaged, NotWhole, ToolFailed
+from actors.backup.engines.dump import Origin, Scratch, ToolDump, Watched, environment
+from actors.backup.tool import Secret, find, running
+from actors.backup.trouble import Damaged, NotWhole
 from carrier.messaging.errors import PermanentError
 
 NAME, SUFFIX = "mariadb", ".sql"
@@ -34,25 +34,6 @@ _END = re.compile(rb"-- Dump completed(?: on [^\n]*)?\n\Z")
 _SERVER = re.compile(rb"^-- Server version\s+([^\n]+)", re.MULTILINE)
 
 
-class _Dump:
-    def __init__(self, tool: Tool, program: str, origin: Origin) -> None:
-        self._tool, self._program, self._origin = tool, program, origin
-        self._watched = Watched(tool.chunks())
-
-    def chunks(self) -> Iterator[bytes]:
-        return iter(self._watched)
-
-    def finish(self) -> Ended:
-        try:
-            said = self._tool.finish()
-        except ToolFailed as error:
-            raise _explained(error, self._origin) from None
-        if _END.search(self._watched.tail) is None:
-            raise NotWhole(f'{self._tool.name} said that all went well, but "-- Dump completed" is not at the end')
-        server = _SERVER.search(self._watched.head)
-        return Ended(server[1].decode(errors="replace").strip() if server else "", version(self._program), said)
-
-
 def program(tools: str | None) -> str:
     """mariadb-dump, or mysqldump."""
     return find(_PROGRAMS, tools, _PACKAGE)
@@ -64,7 +45,7 @@ def room(_: Origin) -> int:
 
 
 @contextmanager
-def dump(origin: Origin) -> Iterator[_Dump]:
+def dump(origin: Origin) -> Iterator[ToolDump]:
     """Begin a dump; what it raises is in :class:`actors.backup.engines.dump.Engine`."""
     options, database, password = _options(origin)
     path = program(origin.tools)
@@ -73,7 +54,7 @@ def dump(origin: Origin) -> Iterator[_Dump]:
     words = [path, f"--defaults-extra-file={file.path}", *_OPTIONS, "--", database]
     hidden = [_quoted(password)[1:-1], password]
     with running(words, environment(), origin.limits, secrets=[file], hidden=hidden) as tool:
-        yield _Dump(tool, path, origin)
+        yield ToolDump(tool, path, origin, _whole, _PERMANENT)
 
 
 def check(chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
@@ -83,6 +64,13 @@ def check(chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
         pass
     if _END.search(watched.tail) is None:
         raise Damaged('"-- Dump completed" is not at its end')
+
+
+def _whole(head: bytes, tail: bytes) -> str:
+    if _END.search(tail) is None:
+        raise NotWhole('the program said that all went well, but "-- Dump completed" is not at the end')
+    server = _SERVER.search(head)
+    return server[1].decode(errors="replace").strip() if server else ""
 
 
 def _options(origin: Origin) -> tuple[str, str, str]:
@@ -110,10 +98,3 @@ def _quoted(value: str) -> str:
     """As an option file has it: https://mariadb.com/kb/en/configuring-mariadb-with-option-files/"""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _explained(error: ToolFailed, origin: Origin) -> Exception:
-    for pattern, what in _PERMANENT:
-        if re.search(pattern, error.said):
-            return PermanentError(f"databases.{origin.name}: {what}: {error}")
-    return error

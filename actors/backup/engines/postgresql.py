@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
-from actors.backup.engines.dump import Ended, Origin, Scratch, Watched, environment
-from actors.backup.tool import Secret, Tool, find, running, version
-from actors.backup.trouble import Damaged, NotWhole, ToolFailed
+from actors.backup.engines.dump import Origin, Scratch, ToolDump, Watched, environment
+from actors.backup.tool import Secret, find, running
+from actors.backup.trouble import Damaged, NotWhole
 from carrier.messaging.errors import PermanentError
 
 NAME, SUFFIX = "postgresql", ".dump"
 _PACKAGE = "postgresql-client"
 #: What no other attempt will change, and what to do.
 _PERMANENT = (
-    (r"server version mismatch", "install the pg_dump of the server's version or set tools beside the url"),
+    (r"server version mismatch", "install the pg_dump of the server's version or set tools beside the url ({version})"),
     (r"password authentication failed|no password supplied|no pg_hba\.conf entry", "mend user and password in the url"),
     (r'database ".*" does not exist|role ".*" does not exist', "mend the url"),
     (r"permission denied for", "grant the role of the url what it has to read (pg_read_all_data)"),
@@ -29,28 +29,6 @@ _PERMANENT = (
 #: Each block of data ends in a chunk of no bytes, and a table of contents without data in an offset that is not set:
 #: zeros in both (pg_backup_custom.c).
 _END = bytes(5)
-
-
-class _Dump:
-    def __init__(self, tool: Tool, program: str, origin: Origin) -> None:
-        self._tool, self._program, self._origin = tool, program, origin
-        self._watched = Watched(tool.chunks())
-
-    def chunks(self) -> Iterator[bytes]:
-        return iter(self._watched)
-
-    def finish(self) -> Ended:
-        try:
-            said = self._tool.finish()
-        except ToolFailed as error:
-            raise _explained(error, self._program, self._origin) from None
-        try:
-            server = _server(self._watched.head)
-        except (ValueError, IndexError, UnicodeDecodeError):
-            raise NotWhole(f"{self._tool.name} said that all went well, but has written no dump") from None
-        if not self._watched.tail.endswith(_END):
-            raise NotWhole(f"{self._tool.name} said that all went well, but its dump has no end")
-        return Ended(f"PostgreSQL {server}", version(self._program), said)
 
 
 def program(tools: str | None) -> str:
@@ -64,7 +42,7 @@ def room(_: Origin) -> int:
 
 
 @contextmanager
-def dump(origin: Origin) -> Iterator[_Dump]:
+def dump(origin: Origin) -> Iterator[ToolDump]:
     """Begin a dump; what it raises is in :class:`actors.backup.engines.dump.Engine`."""
     from psycopg import ProgrammingError, conninfo
 
@@ -86,7 +64,7 @@ def dump(origin: Origin) -> Iterator[_Dump]:
              f"--lock-wait-timeout={round(origin.limits.stalled * 1000)}",
              f"--dbname={conninfo.make_conninfo('', **given)}"]  # fmt: skip
     with running(words, environment(**more), origin.limits, secrets=secrets, hidden=hidden) as tool:
-        yield _Dump(tool, path, origin)
+        yield ToolDump(tool, path, origin, _whole, _PERMANENT)
 
 
 def check(chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
@@ -113,6 +91,16 @@ def check(chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
         raise Damaged("something is behind its end")  # where pg_restore does not look
 
 
+def _whole(head: bytes, tail: bytes) -> str:
+    try:
+        server = _server(head)
+    except (ValueError, IndexError, UnicodeDecodeError):
+        raise NotWhole("pg_dump said that all went well, but has written no dump") from None
+    if not tail.endswith(_END):
+        raise NotWhole("pg_dump said that all went well, but its dump has no end")
+    return f"PostgreSQL {server}"
+
+
 def _server(head: bytes) -> str:
     """The server's version, which stands behind the magic, the time and the database's name (pg_backup_archiver.c)."""
     if head[:5] != b"PGDMP":
@@ -124,11 +112,3 @@ def _server(head: bytes) -> str:
         text = head[place + 1 + width : place + 1 + width + length].decode()
         place += 1 + width + length
     return text.partition(" ")[0]
-
-
-def _explained(error: ToolFailed, program: str, origin: Origin) -> Exception:
-    for pattern, what in _PERMANENT:
-        if re.search(pattern, error.said):
-            who = f" ({version(program)})" if "version" in pattern else ""
-            return PermanentError(f"databases.{origin.name}: {what}{who}: {error}")
-    return error

@@ -24,6 +24,8 @@ from tests.servers.postgresql import PostgresqlServer
 from tests.waiting import wait_until
 
 Make = Callable[..., Settings]
+#: Seconds for which programs sleep that are to be ended: other tests run beside this one.
+SLEEP = f"42{os.getpid():08d}"
 #: The head of a dump of PostgreSQL 15, by hand: magic, versions, sizes, format, no compression, a time, two names.
 _NUMBERS = (0, 1, 1, 1, 1, 1, 1, 1)
 _HEAD = b"PGDMP\1\16\0\4\10\1" + b"".join(bytes([0, n, 0, 0, 0]) for n in _NUMBERS) + b"\0\1\0\0\0x\0\4\0\0\00015.1"
@@ -39,6 +41,7 @@ class Fake:
     def __call__(self, script: str, *, name: str = "pg_dump", stall: str = "1m", limit: str = "2m") -> Settings:
         """``script`` is for the shell; it answers to --version by itself."""
         program = self._folder / name
+        script = script.replace("SLEEP", SLEEP)
         program.write_text(f'#!/bin/bash\n[ "$1" = --version ] && echo "{name} 13.2" && exit\n{script}\n')
         program.chmod(0o755)
         kind = "postgresql" if name == "pg_dump" else "mariadb"
@@ -64,7 +67,7 @@ def nothing_is_kept(made: Settings) -> Iterator[None]:
     left = [
         line
         for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
-        if folder in line or "4242424" in line
+        if folder in line or SLEEP in line
     ]
     assert left == []
 
@@ -82,10 +85,10 @@ def dump(made: Settings) -> None:
         ("echo nonsense", NotWhole, "has written no dump"),
         (f"printf '{HEAD}half'", NotWhole, "its dump has no end"),
         ("kill -KILL $$", ToolFailed, r"was killed \(signal 9\)"),
-        ("exec 1>&-; exec sleep 4242424", ToolStuck, "nothing"),
-        ("exec sleep 4242424", ToolStuck, "nothing for 1 s"),
-        ("trap '' TERM; sleep 4242424 & sleep 4242424", ToolStuck, "nothing for 1 s"),
-        (f"sleep 4242424 & printf '{HEAD}half'", NotWhole, "its dump has no end"),
+        ("exec 1>&-; exec sleep SLEEP", ToolStuck, "nothing"),
+        ("exec sleep SLEEP", ToolStuck, "nothing for 1 s"),
+        ("trap '' TERM; sleep SLEEP & sleep SLEEP", ToolStuck, "nothing for 1 s"),
+        (f"sleep SLEEP & printf '{HEAD}half'", NotWhole, "its dump has no end"),
         ("while :; do printf x; sleep 0.05; done", ToolStuck, "after 2 s"),
         ("yes | head -c 20000000 >&2; exit 1", ToolFailed, "y | y"),
         ("head -c 5000000 /dev/zero >&2; exit 1", ToolFailed, "exit status 1"),
@@ -161,7 +164,7 @@ def test_no_secret_is_in_argv_environment_files_or_errors(fake: Fake, tmp_path: 
 
 
 def test_an_interrupted_thread_leaves_nothing(fake: Fake) -> None:
-    made = fake(f"printf '{HEAD}'; exec sleep 4242424")
+    made = fake(f"printf '{HEAD}'; exec sleep SLEEP")
     seen: list[BaseException] = []
 
     class Interrupted(BaseException):
@@ -185,7 +188,7 @@ def test_an_interrupted_thread_leaves_nothing(fake: Fake) -> None:
 
 
 def test_a_killed_worker_takes_all_of_it_along(fake: Fake, start: Start, tmp_path: Path) -> None:
-    made = fake("trap '' TERM HUP; (trap '' TERM HUP; sleep 4242424) & sleep 4242424")
+    made = fake("trap '' TERM HUP; (trap '' TERM HUP; sleep SLEEP) & sleep SLEEP")
     code = (
         "from actors.backup.run import *; back_up(Backup(database='app'), 'id', __import__('settings').get_settings())"
     )
@@ -193,7 +196,7 @@ def test_a_killed_worker_takes_all_of_it_along(fake: Fake, start: Start, tmp_pat
 
     def sleeping() -> list[str]:
         found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
-        return [line for line in found if "4242424" in line]
+        return [line for line in found if SLEEP in line]
 
     wait_until(lambda: len(sleeping()) >= 2, "it runs")
     os.kill(process.pid, signal.SIGKILL)  # it alone
