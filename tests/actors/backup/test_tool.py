@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -219,15 +220,17 @@ def _wait_for_the_lock() -> None:
         opened.execute(update(LockEntry).values(until=0))
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(fake: Fake, settings: Make, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to mount a small disk")
+BIG = f"printf '{HEAD}'; head -c 30000000 /dev/urandom; head -c 5 /dev/zero"
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(fake: Fake, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)], check=True)
+    words = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)]
+    if (mounted := subprocess.run(words, capture_output=True, text=True)).returncode:
+        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr}")
     try:
-        made = fake(f"printf '{HEAD}'; head -c 30000000 /dev/urandom; head -c 5 /dev/zero")
-        made = made.model_copy(update={"backup_root": small})
+        made = fake(BIG).model_copy(update={"backup_root": small})
         with nothing_is_kept(made), pytest.raises(BackupError, match="no space for a backup in"):
             dump(made)
         (small / "filler").write_bytes(bytes(10_000_000))
@@ -236,6 +239,16 @@ def test_a_full_disk_is_said_and_leaves_nothing(fake: Fake, settings: Make, tmp_
         assert [path.name for path in small.iterdir()] == ["filler"]
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_file_that_may_not_grow_is_said_and_leaves_nothing(fake: Fake) -> None:
+    made, before = fake(BIG), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, before[1]))
+    try:
+        with nothing_is_kept(made), pytest.raises(BackupError, match=r"no space for a backup in .*: File too large"):
+            dump(made)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_server_that_dies_in_the_middle(settings: Make, postgresql_server: PostgresqlServer) -> None:
