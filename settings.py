@@ -30,7 +30,6 @@ from pydantic import (
 #: Tells Carrier's own settings module from a stranger's that shadows it on ``sys.path``.
 CARRIER_SETTINGS = True
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$")]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _YEAR = 366 * 86400
@@ -52,6 +51,12 @@ def _seconds(duration: str) -> int:
     return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
+def _name(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}", text) is None:
+        raise ValueError("a name has letters, digits and _ . @ -, at most 100 of them")
+    return text
+
+
 def _module(text: str) -> str:
     if not all(part.isidentifier() for part in text.split(".")):
         raise ValueError("must be a module's name, such as myapp.actors")
@@ -65,6 +70,7 @@ def _database(url: SecretStr) -> SecretStr:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class _Table(BaseModel):
@@ -203,6 +209,11 @@ class Settings(BaseModel):
     #: A file of age identities, for carrier backup verify.
     backup_identity: Path | None = None
     sentry_dsn: SecretStr | None = None
+    #: The console: who operates, who only looks, and where it listens. A password may be a hash of argon2.
+    console_password: SecretStr | None = None
+    console_view_password: SecretStr | None = None
+    console_host: str = "127.0.0.1"
+    port: int = Field(default=8642, ge=1, le=65535)
     #: What became of the newest messages, in so many entries, is kept for carrier trace; 0 keeps nothing.
     history: int = Field(default=1_000_000, ge=0, le=10**12)
     #: Keys of payloads whose values are not shown, with commas between them, beside those that look secret.

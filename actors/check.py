@@ -38,6 +38,9 @@ def problems(settings: Settings, _: Broker) -> Iterator[str]:
             yield f"environment: {place}: {folder} is not a folder"
     if settings.backups.is_dir() and settings.backups.stat().st_mode & stat.S_IWOTH:
         yield f"environment: BACKUP_ROOT: everybody may write into {settings.backups}; chmod o-w it"
+    for place, path in (("BACKUP_IDENTITY", settings.backup_identity), ("ATTACHMENT_ROOT", settings.attachment_root)):
+        if path is not None and not path.exists():
+            yield f"environment: {place}: there is no {path}"
     for name, database in settings.databases.items():
         try:
             engine_of(database).program(str(database.tools) if database.tools else None)

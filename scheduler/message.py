@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from dramatiq.message import Message
 from pydantic import ValidationError
 
+from carrier.messaging.actor import MessageActor
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import timestamp
 from carrier.messaging.errors import CarrierError, describe
@@ -56,7 +58,11 @@ def checked(name: str, schedule: Schedule, broker: Broker, *, where: str) -> Tim
     """
     try:
         timing = timing_of(schedule)
-        broker.check(message_of(name, schedule, datetime.now(UTC), broker))
+        message = message_of(name, schedule, datetime.now(UTC), broker)
+        broker.check(message)
+        actor = broker.actors[message.actor_name]
+        if not isinstance(actor, MessageActor):  # which has no model that would say what it takes
+            inspect.signature(actor.fn).bind(*message.args, **message.kwargs)
     except (ValueError, CarrierError, TypeError) as error:
         text = describe(error, "message.payload") if isinstance(error, ValidationError) else str(error)
         raise SettingsError(f"{where}: schedule.{name}: {text}") from None

@@ -14,8 +14,8 @@ from carrier.store import fires, leader, schedules
 from carrier.store.database import session
 from carrier.store.models import FireEntry
 from carrier.store.turn import MISSED, SKIPPED
-from scheduler.timing import text_of, timing_of
-from settings import Schedule
+from scheduler.timing import Timing, text_of, timing_of
+from settings import Schedule, SettingsError, get_settings
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def overview(known: Mapping[str, Schedule]) -> Overview:
     """What is so now.
 
     Raises:
+        SettingsError: a timing makes no sense.
         StoreUnavailable: the store cannot be used.
     """
     now, row = datetime.now(UTC), leader.look()
@@ -81,12 +82,25 @@ def overview(known: Mapping[str, Schedule]) -> Overview:
         sent = [fire for fire in newest if fire.state not in (MISSED, SKIPPED)]
         last = sent[0] if sent else None
         skipped = sum(fire.state == SKIPPED and (last is None or fire.at > last.at) for fire in newest)
+        timing_in(name, schedule)
         state = "off" if not schedule.enabled else "paused" if entry and entry.paused else "on"
         begin = max(now, entry.cursor) if entry and entry.timing == text_of(schedule) else now
         following = upcoming(schedule, begin, 1)[0] if state == "on" else None
         views.append(ScheduleView(name, schedule.message.type, text_of(schedule), state, following, last, skipped))
     leads = row is not None and row.owner is not None and now - row.at < leader.SILENT
     return Overview(row.process if row and leads else None, views)
+
+
+def timing_in(name: str, schedule: Schedule) -> Timing:
+    """The timing of a schedule of carrier.toml.
+
+    Raises:
+        SettingsError: it makes no sense.
+    """
+    try:
+        return timing_of(schedule)
+    except ValueError as error:
+        raise SettingsError(f"{get_settings().carrier_config}: schedule.{name}: {error}") from None
 
 
 def upcoming(schedule: Schedule, moment: datetime, number: int) -> list[datetime]:

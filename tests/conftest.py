@@ -36,6 +36,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
                 "DATABASE_",
                 "BACKUP_",
                 "MASK_",
+                "CONSOLE_",
             )
         ):
             monkeypatch.delenv(name)

@@ -65,7 +65,7 @@ def test_configured_names_are_masked_too(monkeypatch: pytest.MonkeyPatch) -> Non
         ("login failed: {'password': 'hunter2', 'n': 1}", f"login failed: {{'password': {MASK}, 'n': 1}}"),
         ("Authorization: Bearer hunter2\nHost: h", f"Authorization: {MASK}\nHost: h"),
         (r'{"password": "a\"hunter2", "n": ', f'{{"password": {MASK}, "n": '),
-        ('{"tokens": ["a", "hunter2"], "n": ', f'{{"tokens": {MASK}'),
+        ('{"tokens": ["a", "hunter2"], "n": ', f'{{"tokens": {MASK}, "n": '),
         (r'{"body": "{\"password\": \"hunter2\"}", ', rf'{{"body": "{{\"password\": {MASK}}}", '),
         (r'"{\"password\": \"hunter2\"}"', rf'"{{\"password\": {MASK}}}"'),
     ],

@@ -46,9 +46,10 @@ def list_(database: str | None, as_json: bool) -> None:
             size(made.bytes),
             size(made.stored_bytes),
             "yes" if made.recipients else "no",
-            _moment(made.verified_at) if made.verified_at else None,
+            each.state if made.verified_at is None or each.state == "missing" else _moment(made.verified_at),
         )
-        for made in (each.manifest for each in found)
+        for each in found
+        for made in [each.manifest]
     ]
     table(head, rows)
 
@@ -79,7 +80,7 @@ def verify(id_: str, identity: Path | None, as_json: bool) -> None:
 
 def _fields(backup: Stored) -> dict[str, Any]:
     fields = backup.manifest.model_dump(mode="json", exclude={"carrier_backup", "file"})
-    return {**fields, "path": str(backup.path)}
+    return {**fields, "path": str(backup.path), "state": backup.state}
 
 
 def _moment(value: Any) -> str:

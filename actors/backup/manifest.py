@@ -26,7 +26,7 @@ class Manifest(BaseModel):
         stored_bytes, sha256: of the file.
         recipients: who can decrypt it (age); empty when it is not encrypted.
         warnings: what the tool had to say.
-        verified_at: when all of it was last read and found whole.
+        verified_at: when all of it was last read and found whole; ``damage`` is what was found otherwise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +48,7 @@ class Manifest(BaseModel):
     recipients: list[str] = []
     warnings: str = ""
     verified_at: AwareDatetime | None = None
+    damage: str = ""
 
 
 def read(path: Path) -> Manifest | None:
@@ -55,7 +56,7 @@ def read(path: Path) -> Manifest | None:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        reason = error.title if isinstance(error, ValidationError) else error.strerror
+        reason = "it cannot be read as one" if isinstance(error, ValidationError) else error.strerror
         logger.warning("%s is no manifest of a backup: %s", path, reason)
         return None
 

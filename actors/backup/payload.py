@@ -19,7 +19,7 @@ def _path(value: str) -> str:
     if ".." in parts:
         raise ValueError('must not hold ".."')
     if not all(part == "/" or _FOLDER.fullmatch(part) for part in parts) or "//" in value:
-        raise ValueError("must be a folder under BACKUP_ROOT, of letters, digits and . _ @ + - between slashes")
+        raise ValueError("must be a folder under BACKUP_ROOT, of letters, digits, spaces and . _ @ + - between slashes")
     return value
 
 

@@ -96,7 +96,7 @@ class Place:
     """
 
     def __init__(self, root: Path, path: str | None, database: str) -> None:
-        root = root.resolve()
+        root = self._root = root.resolve()
         self.folder = (root / (path or "").strip("/")).resolve()
         if not self.folder.is_relative_to(root):
             raise PermanentError(f"path: {path!r} leads out of BACKUP_ROOT")
@@ -136,12 +136,13 @@ class Place:
         return [made for _, made in manifests(self.folder, "*") if made.database == self.database]
 
     def sweep(self) -> None:
-        """Remove what dead runs have left here, or complete it where only a name is missing."""
-        for path in list(self.folder.iterdir()):
+        """Remove what dead runs have left of this database, in whatever folder, or complete it where only a name is
+        missing."""
+        for path in list(self._root.rglob(f"*{_PARTIAL}*")):
             matched = self._left.fullmatch(path.name)
             if matched is None or path.is_symlink() or not _is_left(path):
                 continue
-            if matched[2] == SUFFIX and (made := read(path)) is not None and (self.folder / made.file).is_file():
+            if matched[2] == SUFFIX and (made := read(path)) is not None and (path.parent / made.file).is_file():
                 path.rename(path.with_name(matched[1]))
             else:
                 path.unlink(missing_ok=True)

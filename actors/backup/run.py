@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 
 #: The lock of a backup is called so, and then by its database.
 LOCK = "backup "
-#: Milliseconds until a message looks again whether another's backup is over, and for which it does so at most.
-_AGAIN, _PATIENCE = 5_000, 25 * 3_600_000
+#: Milliseconds until a message looks again whether another's backup is over: as many as that has taken, within these
+#: limits; and for which it does so at most.
+_SOONEST, _LATEST, _PATIENCE = 5_000, 60_000, 25 * 3_600_000
 #: Bytes that have to be free on the disk whatever a backup will take.
 _FLOOR = 16 * 2**20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -52,8 +53,11 @@ def back_up(backup: Backup, message_id: str, settings: Settings) -> tuple[Place,
             made = next((each for each in place.backups() if each.message_id == message_id), None)
             return place, made or run.make(place, lock)
     except LockHeld as error:
+        taken = (datetime.now(UTC) - error.holder.since).total_seconds() * 1000
         raise Deferred(
-            f"a backup of {backup.database} is being made by {error.holder.worker}", delay=_AGAIN, most=_PATIENCE
+            f"a backup of {backup.database} is being made by {error.holder.worker}",
+            delay=round(min(max(taken, _SOONEST), _LATEST)),
+            most=_PATIENCE,
         ) from None
     except LockLost as error:
         raise BackupError(str(error)) from None

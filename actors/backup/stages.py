@@ -78,8 +78,8 @@ def decrypted(chunks: Iterable[bytes], identities: Path) -> Iterator[bytes]:
         identities: a file as age-keygen writes it.
 
     Raises:
-        PermanentError: the file holds no identity.
-        Damaged: it is not for these, not age, or not whole.
+        PermanentError: the file holds no identity, or none that it is for.
+        Damaged: it is not age, or not whole.
     """
     import pyrage
 
@@ -92,6 +92,8 @@ def decrypted(chunks: Iterable[bytes], identities: Path) -> Iterator[bytes]:
     try:
         yield from _pulled(lambda write: _through(pyrage.decrypt_io, pyrage.DecryptError, chunks, write, keys))
     except pyrage.DecryptError as error:
+        if "No matching keys" in str(error):
+            raise PermanentError(f"{identities}: none of these identities is of its recipients") from None
         raise Damaged(f"age cannot decrypt it: {error}") from None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from actors.atomic import atomic_file
 from actors.backup.engines import engine_named
@@ -37,6 +38,13 @@ class Stored:
         """The backup itself."""
         return self.folder / self.manifest.file
 
+    @property
+    def state(self) -> str:
+        """What is known of it without reading it: "missing", "damaged", "verified" or "stored"."""
+        if not self.path.is_file():
+            return "missing"
+        return "damaged" if self.manifest.damage else "verified" if self.manifest.verified_at else "stored"
+
 
 def backups(settings: Settings) -> list[Stored]:
     """All that are stored, the oldest first."""
@@ -56,7 +64,7 @@ def find(id_: str, settings: Settings) -> Stored:
 
 
 def verify(backup: Stored, settings: Settings, identities: Path | None, progress: Progress) -> Stored:
-    """Read all of it, twice, and note in its manifest that it is whole.
+    """Read all of it, twice, and note in its manifest what was found.
 
     Parameters:
         identities: a file of age identities, for one that is encrypted.
@@ -65,6 +73,15 @@ def verify(backup: Stored, settings: Settings, identities: Path | None, progress
         Damaged: it is not what was stored.
         PermanentError: something that is needed for it is missing.
     """
+    try:
+        _look(backup, settings, identities, progress)
+    except Damaged as error:
+        _note(backup, verified_at=None, damage=str(error))
+        raise
+    return _note(backup, verified_at=datetime.now(UTC), damage="")
+
+
+def _look(backup: Stored, settings: Settings, identities: Path | None, progress: Progress) -> None:
     made = backup.manifest
     _compare(backup, progress)
     chunks = stored(backup.path, progress)
@@ -83,10 +100,14 @@ def verify(backup: Stored, settings: Settings, identities: Path | None, progress
     database = settings.databases.get(made.database)
     tools = str(database.tools) if database is not None and database.tools else None
     engine.check(_counted(chunks, made), tools, lambda: place.partial(f"{place.new_id()}.copy"))
-    verified = made.model_copy(update={"verified_at": datetime.now(UTC)})
-    with atomic_file(backup.folder / f"{made.id}{SUFFIX}") as file:
-        file.write(verified.model_dump_json(indent=2).encode())
-    return Stored(backup.folder, verified)
+
+
+def _note(backup: Stored, **found: Any) -> Stored:
+    """Write into the manifest what was found."""
+    manifest = backup.manifest.model_copy(update=found)
+    with atomic_file(backup.folder / f"{manifest.id}{SUFFIX}") as file:
+        file.write(manifest.model_dump_json(indent=2).encode())
+    return Stored(backup.folder, manifest)
 
 
 def _counted(chunks: Iterable[bytes], made: Manifest) -> Iterator[bytes]:
@@ -100,6 +121,8 @@ def _counted(chunks: Iterable[bytes], made: Manifest) -> Iterator[bytes]:
 
 def _compare(backup: Stored, progress: Progress) -> None:
     made, found = backup.manifest, hashlib.sha256()
+    if not backup.path.is_file():
+        raise Damaged(f"{made.id}: its file {backup.path} is gone")
     size = backup.path.stat().st_size
     if size != made.stored_bytes:
         raise Damaged(f"{made.id}: it has {size:,} bytes; {made.stored_bytes:,} were stored")

@@ -133,9 +133,10 @@ def _refused(what: str, code: int, said: bytes | str) -> ServerAway | Misconfigu
 
 
 def line(code: int, said: bytes | str) -> str:
-    """A reply in one line."""
+    """A reply in one line, without what a terminal would obey: it is a stranger's."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return f"{code} {' '.join(text.split())[:500]}".rstrip()
+    text = "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split())[:500])
+    return f"{code} {text}".rstrip()
 
 
 def _trouble(server: Server, what: str, error: OSError | smtplib.SMTPException) -> ServerAway | Misconfigured:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
-from actors.email.server import Server
+from actors.email.server import KIND, Server
 from carrier.store import faults
 from carrier.store.errors import StoreUnavailable
 
@@ -16,8 +17,23 @@ logger = logging.getLogger(__name__)
 _PAUSE = 30.0
 
 _lock = threading.Lock()
+_only: tuple[str, ...] = ()
 #: When a server was last written down, by the monotonic clock in s; None once that was taken back.
 _noted: dict[Server, float | None] = {}
+
+
+def only(servers: Sequence[Server]) -> None:
+    """These are used: what was noted of others, which the settings do not name any more, is taken back. It is looked
+    at once in each process."""
+    global _only
+    with _lock:
+        if _only == (names := tuple(map(str, servers))):
+            return
+        _only = names
+    try:
+        faults.clear_others(KIND, names)
+    except StoreUnavailable as error:
+        logger.warning("of mail servers that are not used any more something may be noted: %s", error)
 
 
 def trouble(server: Server, text: str) -> None:

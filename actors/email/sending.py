@@ -44,6 +44,7 @@ def send(message_id: str, letter: Letter, servers: Sequence[Server]) -> None:
 
 def _send(message_id: str, letter: Letter, servers: Sequence[Server]) -> Mapping[str, Reply]:
     known = _look_up(message_id)
+    reporting.only(servers)
     troubles = []
     for server in servers:
         left = _left(letter, known)

@@ -12,6 +12,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 Protection = Literal["implicit", "starttls", "none"]
 
 
+#: How the name of one begins, for people.
+KIND = "mail server "
+
+
 @dataclass(frozen=True)
 class Server:
     """A mail server.
@@ -33,7 +37,7 @@ class Server:
         return _is_local(self.host)
 
     def __str__(self) -> str:
-        return f"mail server {f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return f"{KIND}{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 @cache  # each e-mail asks

@@ -24,6 +24,7 @@ COMMANDS = {
     "worker": ("carrier.commands.worker", "Work on messages."),
     "scheduler": ("scheduler.commands.scheduler", "Send the recurring messages of carrier.toml."),
     "schedule": ("scheduler.commands.schedule", "Look at schedules; have one fire, pause, resume."),
+    "web": ("carrier.commands.web", "Serve the console: look, and mend, in a browser."),
     "supervise": ("carrier.commands.supervise", "Run worker and scheduler; start again what dies."),
     "check": ("carrier.commands.check", "Check the settings."),
     "topology": ("carrier.commands.topology", "Compare and declare queues on RabbitMQ."),

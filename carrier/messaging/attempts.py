@@ -6,6 +6,7 @@ all the same: a retry that cannot be published is lost.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import Any, Self
@@ -24,6 +25,16 @@ from carrier.messaging.envelope import ENDLESS, MAX_DELAY_MS, Envelope
 from carrier.messaging.errors import Deferred, PermanentError, TemporaryError
 from carrier.messaging.failure import attempt_record, failure_of, traceback_of
 from carrier.messaging.outcome import Again, Back, Failed, Outcome
+
+
+class _WithoutExpected(logging.Filter):
+    """A PermanentError says what is wrong and what to do. Its traceback, which lies in failed_queue, is not logged."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.exc_info is None or not isinstance(record.exc_info[1], PermanentError)
+
+
+logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_WithoutExpected())
 
 
 class Attempts(Retries):
@@ -57,8 +68,15 @@ class Attempts(Retries):
         message.outcome = self._decide(broker, message, exception)
         match message.outcome:
             case Failed():
+                if isinstance(exception, PermanentError):
+                    self.logger.error("%s has failed for good: %s", message, exception)
                 message.fail()  # Dramatiq then calls the hooks of a rejected message
             case Again(delay):
+                if isinstance(exception, Retry):  # of which Dramatiq says nothing
+                    attempt = message.envelope.attempt
+                    self.logger.warning(
+                        "%s: attempt %d: %s; again in %.0f s", message, attempt, exception, delay / 1000
+                    )
                 broker.emit_before("enqueue", message, delay)  # and "after" once it is stored
 
     def _decide(self, broker: Broker, delivery: Delivery, error: BaseException) -> Outcome:

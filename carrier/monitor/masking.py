@@ -21,16 +21,22 @@ _SECRET = (
     "apikey", "accesskey", "privatekey", "signingkey", "encryptionkey", "sshkey", "sessionid", "cardnumber",
 )  # fmt: skip
 #: Names that are too short to be looked for inside others.
-_SECRET_NAMES = {"pwd", "pass", "pin", "otp", "cvv", "cvc", "auth", "bearer", "jwt", "dsn"}
+_SECRET_NAMES = {"creds", "pwd", "pass", "pin", "otp", "cvv", "cvc", "auth", "bearer", "jwt", "dsn"}
 
 #: The password of a URL (RFC 3986, section 3.2.1), up to the last @ before the path.
 _URL_PASSWORD = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s/:@\"']*:)[^\s/\"']+(?=@)")
 #: ``key: `` and ``"key": `` in text that is no JSON, or a part of it, quotes escaped or not.
 _KEY = re.compile(r"""(?<![\w.-])([\w.-]{2,200}+)\\*["']?\s{0,20}[:=]\s{0,20}""")
-#: What follows: without quotes it goes to the end of the line or to a separator, a list or an object to the end.
+#: What follows: without quotes it goes to the end of the line or to a separator, a list or an object to its end, or to
+#: the end of all where it has none.
 _VALUE = re.compile(
     r"""\\+"[^"]*"? | "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [\[{].* | [^,;&}\]\n]+""", re.VERBOSE | re.DOTALL
 )
+#: What may stand behind a list or an object; the empty text is the end of all.
+_AFTER = ("", " ", "\n", ",", ";", ")", "]", "}", "'", '"', "\\")
+_BRACKET = re.compile(r"[][{}]")
+#: Characters in which the end of a list or an object is looked for.
+_LONGEST = 100_000
 _WORD_ENDS = re.compile(r"[^a-z0-9]+")
 
 
@@ -84,8 +90,20 @@ class Masking:
         for found in _KEY.finditer(text):
             if found.start() >= end and self.is_secret(found[1]) and (value := _VALUE.match(text, found.end())):
                 shown += [text[end : found.end()], MASK]
-                end = value.end()
+                end = _end(text, value.start()) or value.end()
         return "".join([*shown, text[end:]])
+
+
+def _end(text: str, start: int) -> int | None:
+    """Where the list or object ends that begins there; None for what is none, or has no end."""
+    depth = 0
+    for found in _BRACKET.finditer(text, start, start + _LONGEST):
+        if found.start() > start and not depth:
+            return None
+        depth += 1 if found[0] in "[{" else -1
+        if not depth:  # more of the value may follow: nobody has promised that it is JSON
+            return found.end() if text[found.end() : found.end() + 1] in _AFTER else None
+    return None
 
 
 def unmask(edited: Any, original: Any, shown: Any, place: str = "") -> Any:

@@ -14,7 +14,7 @@ from carrier.store.errors import StoreUnavailable
 from settings import get_settings
 
 #: So many fire times skipped one after the other need somebody.
-_SKIPS = 3
+SKIPS = 3
 
 
 def status(broker: Broker) -> Figures:
@@ -54,7 +54,7 @@ def _of_the_store() -> tuple[list[str], list[dict[str, Any]]]:
 def _alarms_of_schedules(enabled: list[str]) -> list[str]:
     from carrier.store import fires, leader
 
-    row, skipping = leader.look(), fires.skipping(enabled, _SKIPS)
+    row, skipping = leader.look(), fires.skipping(enabled, SKIPS)
     alarms = [f"schedule {name} is skipped again and again: carrier schedule history {name}" for name in skipping]
     if row is not None and datetime.now(UTC) - row.at > leader.SILENT:
         alarms.insert(0, f"no scheduler runs since {timestamp(row.at.timestamp())}; start one: carrier scheduler")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -29,6 +30,13 @@ def clear(source: str) -> None:
     """It can be used. Raises as :func:`note`."""
     with session() as opened:
         opened.execute(delete(FaultEntry).where(FaultEntry.source == source))
+
+
+def clear_others(kind: str, sources: Sequence[str]) -> None:
+    """What begins with ``kind`` and is none of these is not used any more. Raises as :func:`note`."""
+    with session() as opened:
+        of_kind = FaultEntry.source.startswith(kind, autoescape=True)
+        opened.execute(delete(FaultEntry).where(of_kind, FaultEntry.source.not_in(sources)))
 
 
 def recent() -> list[FaultEntry]:

@@ -179,3 +179,18 @@ class LockEntry(Base):
     worker: Mapped[str] = mapped_column(Characters(300))
     #: How far it has come.
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class AuditEntry(Base):
+    """Something that somebody did in the console."""
+
+    __tablename__ = "audit"
+
+    seq: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, index=True)
+    who: Mapped[str] = mapped_column(Characters(300))
+    what: Mapped[str] = mapped_column(String(50))
+    #: What it was done to, as people read it.
+    subject: Mapped[str] = mapped_column(LongText)
+    #: What came of it; empty while it is being done.
+    outcome: Mapped[str] = mapped_column(LongText)

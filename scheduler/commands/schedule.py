@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -35,6 +36,7 @@ def _schedule(name: str) -> Schedule:
 @_as_json
 def show_list(as_json: bool) -> None:
     """List schedules: next fire time, the last one and its outcome, and who leads."""
+    from carrier.monitor.status import SKIPS
     from scheduler.overview import overview
 
     seen = overview(get_settings().schedules)
@@ -59,8 +61,8 @@ def show_list(as_json: bool) -> None:
     click.echo()
     click.echo(plain(f"{seen.leader} leads" if seen.leader else "! no scheduler runs; start one: carrier scheduler"))
     for each in seen.schedules:
-        if each.skipped:
-            click.echo(f"! {each.name}: skipped {each.skipped} times since, as the run before was not over")
+        if each.skipped >= SKIPS:
+            click.echo(f"! {each.name}: the newest {each.skipped} were skipped, as the run before was not over")
 
 
 @command.command("next")
@@ -70,14 +72,18 @@ def show_list(as_json: bool) -> None:
 def show_next(name: str, count: int, as_json: bool) -> None:
     """Show the next fire times of a schedule."""
     from carrier.messaging.envelope import timestamp
-    from scheduler.overview import upcoming
+    from scheduler.overview import timing_in, upcoming
 
-    found = upcoming(_schedule(name), datetime.now(UTC), count)
+    schedule = _schedule(name)
+    timing_in(name, schedule)
+    found = upcoming(schedule, datetime.now(UTC), count)
     if as_json:
         click.echo(json.dumps([timestamp(at.timestamp()) for at in found]))
         return
+    later = f", and up to {schedule.jitter} later" if schedule.jitter else ""
     for at in found:
-        click.echo(_moment(at))
+        here = f"  {at.astimezone(ZoneInfo(schedule.timezone)):%H:%M:%S} {schedule.timezone}"
+        click.echo(f"{_moment(at)}{here if schedule.timezone != 'UTC' else ''}{later}")
 
 
 @command.command("history")
@@ -107,9 +113,11 @@ def run(name: str) -> None:
     """Have a schedule fire now, whatever its timing says."""
     from carrier.messaging.application import load
     from scheduler import by_hand
+    from scheduler.message import checked
 
     schedule = _schedule(name)
     broker = load()
+    checked(name, schedule, broker, where=str(get_settings().carrier_config))
     try:
         id_ = by_hand.run(name, schedule, broker)
     finally:

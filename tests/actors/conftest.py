@@ -14,6 +14,7 @@ from settings import Settings, read_settings
 def each_trouble_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test's mail server may have had the same port a moment ago."""
     monkeypatch.setattr("actors.email.reporting._PAUSE", 0.0)
+    monkeypatch.setattr("actors.email.reporting._only", ())
 
 
 @pytest.fixture

@@ -167,6 +167,22 @@ def test_the_next_server_is_used_while_one_is_away_or_misconfigured(settings: Ma
             faults.clear(fault.source)
 
 
+def test_a_fault_of_a_server_that_is_not_used_any_more_is_taken_back(settings: Make) -> None:
+    for source in ("mail server old.example.com:25", "something else"):
+        faults.note(source, "it cannot be used")
+    with ScriptedSmtp() as server:
+        deliver(email(), "id", settings(SMTP_URL=server.url))
+    assert [each.source for each in faults.recent()] == ["something else"]
+
+
+def test_what_a_server_says_cannot_move_a_cursor(settings: Make) -> None:
+    with (
+        ScriptedSmtp({"RCPT": "550 no\x1b[31m such user"}) as server,
+        pytest.raises(PermanentError, match="550 no\ufffd\\[31m such user"),
+    ):
+        deliver(email(), "id", settings(SMTP_URL=server.url))
+
+
 def test_a_fault_is_taken_back_once_the_server_can_be_used(settings: Make) -> None:
     with ScriptedSmtp({"GREETING": ["554 not you"]}) as server:
         made = settings(SMTP_URL=server.url)

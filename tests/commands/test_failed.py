@@ -87,7 +87,7 @@ def test_a_failure_is_seen_mended_and_sent_back(run: Run, start: Start, tmp_path
     assert (first["id"], first["type"], first["queue"], first["attempts"]) == ("id-0", "backup", "backup_queue", 1)
     for_people = run("carrier", "failed", "list", "--limit", "2").stdout
     assert "add [databases.shop]" in for_people
-    assert for_people.endswith("… and 1 more: --limit 3, or carrier failed groups\n")
+    assert "These 2 have been there longest; 1 more: --limit 3 shows all" in for_people
     shown = run("carrier", "failed", "show", "id-0")
     assert (shown.returncode, shown.stderr) == (0, "")
     for text in ("permanent error", "attempt 1", "Traceback", '"database": "shop"'):
@@ -152,7 +152,8 @@ def test_a_group_is_mended_without_a_question(run: Run, tmp_path: Path) -> None:
     assert run("carrier", "failed", "list", "--type", "email").stdout == "Nothing of that has failed.\n"
     assert run("carrier", "failed", "groups", "--until", "1h").stdout == "Nothing of that has failed.\n"
     done = run("carrier", "failed", "discard", "--type", "email")
-    assert (done.returncode, done.stdout) == (0, "0 of 0 thrown away.\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing in failed_queue is meant by that" in done.stderr
     done = run("carrier", "failed", "retry", "--group", group["fingerprint"])
     assert (done.returncode, done.stdout) == (0, "3 of 3 sent back.\n")
     assert done.stderr == "Send back failed messages (3).\n"
@@ -333,3 +334,11 @@ def test_the_schemas_of_the_payloads(run: Run) -> None:
     assert email.is_valid({"to": "a@example.com", "subject": "s", "body": "b", "from": "b@example.com"})
     assert not email.is_valid({"to": "a@example.com", "subject": "s"})
     assert json.loads(run("carrier", "schema", "email").stdout) == found["payloads"]["email"]
+
+
+def test_status_names_a_queue_that_nobody_knows(run: Run, tmp_path: Path) -> None:
+    run("carrier", "send", "cleanup", "logs", "30", "--delay", "1h")
+    with closing(sqlite3.connect(tmp_path / "var" / "queue.db")) as database, database:
+        row = ("old_queue", 0, b"{}")
+        database.execute("INSERT INTO messages (queue, priority, due, body) VALUES (?, ?, 0, ?)", row)
+    assert "! old_queue: 1 wait and nobody works on them" in run("carrier", "status").stdout

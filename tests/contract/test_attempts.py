@@ -88,7 +88,9 @@ def test_one_that_succeeds_at_last_is_done(broker: Broker, backend: Backend, wor
     assert backend.ready("failed_queue") == 0
 
 
-def test_a_permanent_error_is_not_tried_again(broker: Broker, backend: Backend, working: Working) -> None:
+def test_a_permanent_error_is_not_tried_again(
+    broker: Broker, backend: Backend, working: Working, caplog: pytest.LogCaptureFixture
+) -> None:
     tried = []
 
     @dramatiq.actor(broker=broker, queue_name="work_queue", **FAST)
@@ -101,15 +103,18 @@ def test_a_permanent_error_is_not_tried_again(broker: Broker, backend: Backend, 
         tried.append("throws")
         raise KeyError("expected")
 
-    never.send("permanent")
+    id_ = never.send("permanent").message_id
     expected.send()
     with working():
         wait_until(lambda: len(backend.failures()) == 2, "both have failed")
+    (said,) = [each for each in caplog.records if "no such user" in each.getMessage()]
+    assert (said.getMessage(), said.exc_info) == (f"never {id_} has failed for good: there is no such user", None)
+    assert not [each for each in caplog.records if each.exc_info], "a text that says what to do needs no traceback"
     assert sorted(tried) == ["permanent", "throws"]
     assert {failure["reason"] for failure in backend.failures()} == {"permanent error"}
 
 
-def test_retry_says_itself_when(broker: Broker, working: Working) -> None:
+def test_retry_says_itself_when(broker: Broker, working: Working, caplog: pytest.LogCaptureFixture) -> None:
     began = []
 
     @dramatiq.actor(broker=broker, queue_name="work_queue")
@@ -122,6 +127,9 @@ def test_retry_says_itself_when(broker: Broker, working: Working) -> None:
     with working():
         wait_until(lambda: len(began) == 2, "it is tried again")
     assert began[1] - began[0] >= 0.4
+    (said,) = [each for each in caplog.records if "in a moment" in each.getMessage()]
+    assert said.levelname == "WARNING"
+    assert "attempt 1: in a moment; again in 0 s" in said.getMessage()
 
 
 def test_retry_when_decides_before_the_limit(broker: Broker, backend: Backend, working: Working) -> None:

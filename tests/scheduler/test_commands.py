@@ -86,6 +86,36 @@ def test_next_fire_times_are_shown(run: Run, tmp_path: Path) -> None:
     assert all("-02-29 02:00:00 UTC" in line for line in found)
 
 
+def test_a_schedule_that_cannot_be_is_one_line_with_its_name(run: Run, tmp_path: Path) -> None:
+    tables = {"cron": f'{CLEANUP}\ncron = "0 0 30 2 *"', "zone": f'{CLEANUP}\ncron = "0 0 * * *"\ntimezone = "Nowhere"'}
+    for name, table in tables.items():
+        (tmp_path / "carrier.toml").write_text(f"[schedule.{name}]\n{table}\n")
+        for words in (["list"], ["next", name], ["run", name]):
+            said = run("carrier", "schedule", *words)
+            assert (said.returncode, said.stderr.count("\n")) == (2, 1), said.stderr
+            assert f"carrier.toml: schedule.{name}: " in said.stderr
+
+
+def test_next_says_what_time_that_is_where_it_is_meant(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "carrier.toml").write_text(
+        f'[schedule.s]\n{CLEANUP}\ncron = "30 4 * * *"\ntimezone = "Asia/Tokyo"\njitter = "10m"\n'
+    )
+    (line,) = run("carrier", "schedule", "next", "s", "--count", "1").stdout.splitlines()
+    assert line.endswith("19:30:00 UTC  04:30:00 Asia/Tokyo, and up to 10m later")
+
+
+def test_a_payload_is_held_against_the_signature_of_a_plain_actor(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import carrier, dramatiq\ndramatiq.set_broker(carrier.connect())\n@dramatiq.actor\ndef slow(s=5): ...\n"
+    )
+    (tmp_path / "carrier.toml").write_text(
+        '[schedule.s]\nmessage = {type = "slow", payload = {zz = 1}}\nevery = "1h"\n'
+    )
+    said = run("carrier", "check", CARRIER_ACTORS="mine")
+    assert said.returncode == 2
+    assert "schedule.s: got an unexpected keyword argument 'zz'" in said.stderr
+
+
 def test_a_schedule_that_is_not_there_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "carrier.toml").write_text(f'[schedule.s]\n{CLEANUP}\nevery = "1m"\n')
     done = run("carrier", "schedule", "run", "nope")
@@ -124,7 +154,7 @@ def test_status_says_that_no_scheduler_runs_and_what_is_skipped(
     assert scheduler.wait() == 0
     said = run("carrier", "schedule", "list").stdout
     assert "no scheduler runs" in said
-    assert "! s: skipped 3 times since" in said
+    assert "! s: the newest 3 were skipped" in said
 
 
 def test_the_delay_of_jitter_is_always_the_same_for_a_fire_time() -> None:

@@ -38,7 +38,9 @@ def archive(file: Path, as_json: bool, **options: Any) -> None:
 
     broker, wanted = load(), chosen(options)
     counted = _again(broker, wanted, file) if file.exists() else _written(broker, wanted, file)
-    act(broker, counted, partial(discard, archive=str(file.absolute())), "Throw away", f"moved into {file}", as_json)
+    but = f"; they are in {file} too, and restoring it would bring them back"
+    move = partial(discard, archive=str(file.absolute()))
+    act(broker, counted, move, "Throw away", f"moved into {file}", as_json, but)
 
 
 def _written(broker: Broker, wanted: Filter, file: Path) -> Counted:

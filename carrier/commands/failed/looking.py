@@ -51,7 +51,8 @@ def show_list(limit: int, as_json: bool, **options: Any) -> None:
     found.sort(key=lambda row: row[2] or "", reverse=True)
     table(("id", "type", "failed at", "attempts", "error"), found)
     if total > len(found):
-        click.echo(f"… and {total - len(found):,} more: --limit {total}, or carrier failed groups")
+        more = f"--limit {total} shows all, carrier failed groups their causes"
+        click.echo(f"These {len(found):,} have been there longest; {total - len(found):,} more: {more}")
 
 
 @click.command("groups")

@@ -73,6 +73,10 @@ def _mend(
         counted = count(broker, wanted, progress=show)
     if ids and not counted.number:
         raise click.ClickException("none of these ids is in failed_queue; carrier failed list shows those that are")
+    if not everything and not counted.number and not as_json:
+        raise click.ClickException(
+            "nothing in failed_queue is meant by that; carrier failed groups shows what is there"
+        )
     what = "all failed messages" if everything else "failed messages"
     if not yes and counted.number and (everything or (asks and not ids)):
         click.confirm(f"{verb} {what} ({counted.number:,})?", abort=True, err=True)
@@ -83,8 +87,19 @@ def _mend(
         raise click.ClickException(f"ids that are not in failed_queue: {missing}")
 
 
-def act(broker: Broker, counted: Counted, mend: Callable[..., Mended], verb: str, past: str, as_json: bool) -> None:
+def act(
+    broker: Broker,
+    counted: Counted,
+    mend: Callable[..., Mended],
+    verb: str,
+    past: str,
+    as_json: bool,
+    but: str = "",
+) -> None:
     """Do it with what was counted, and say what was done.
+
+    Parameters:
+        but: what is to be said of those that were gone.
 
     Raises:
         click.ClickException: not all of it could be done.
@@ -107,7 +122,7 @@ def act(broker: Broker, counted: Counted, mend: Callable[..., Mended], verb: str
         raise click.Abort
     if mended.stopped is not None:
         raise click.ClickException(f"{mended.stopped}; {skipped:,} are where they were")
-    if gone := counted.number - mended.counted:
-        click.echo(f"carrier: {gone:,} were gone: somebody else was faster", err=True)
-    if mended.done < mended.counted:
-        raise click.ClickException(f"still in failed_queue: {mended.counted - mended.done:,}")
+    if gone := counted.number - mended.done - mended.kept_number:
+        click.echo(f"carrier: {gone:,} were gone: somebody else was faster{but}", err=True)
+    if mended.kept_number:
+        raise click.ClickException(f"still in failed_queue: {mended.kept_number:,}")

@@ -32,7 +32,10 @@ class _Moment(click.ParamType[float]):
             return value
         moment = moment_of(value)
         if moment is None:
-            return time.time() - Duration().convert(value, param, ctx)
+            try:
+                return time.time() - Duration().convert(value, param, ctx)
+            except click.BadParameter:
+                self.fail(f"{value!r} is no time; write 2026-11-26, 2026-11-26T20:45 (UTC), or 2h for that long ago")
         return moment
 
 

@@ -223,9 +223,11 @@ class EmbeddedBroker(Broker):
             raise BrokerUnavailable(f"{self.folder / 'queue.db'}: cannot be read: {error}") from None
         workers = lease.workers(self.leases)
         nothing = {"ready": 0, "unacked": 0, "delayed": 0}
+        known = self.looked_at()
+        others = sorted(counts.keys() - set(known))  # whose actors have gone, or were never here
         queues = [
             QueueFigures(name, **counts.get(name, nothing), consumers=sum(name in each.queues for each in workers))
-            for name in self.looked_at()
+            for name in [*known, *others]
         ]
         delayed = sum(each.delayed or 0 for each in queues)
         return Figures({"kind": "embedded", "file": str(self.folder / "queue.db"), "delayed": delayed}, queues, workers)

@@ -7,12 +7,15 @@ some seconds there is another walk, after which what it has not seen is gone.
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carrier.messaging.broker import Broker
@@ -22,36 +25,62 @@ from carrier.messaging.feed import Feed, News
 from carrier.messaging.walk import Stored
 from carrier.monitor.failed.looking import Group
 from carrier.monitor.failed.message import FailedMessage
+from carrier.monitor.failed.selection import Counted
 from carrier.monitor.masking import masking
 
 logger = logging.getLogger(__name__)
 
-#: ``copies``: how often the last walk has found it. ``walk``: the last one that was begun when it was found.
+#: ``n`` counts up as they come. ``copies``: how often the last walk has found it. ``walk``: the last one that was begun
+#: when it was found.
 _CREATE = """
 CREATE TABLE failed (
-    key BLOB PRIMARY KEY,
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL UNIQUE,
+    identity BLOB NOT NULL,
+    id TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     type TEXT NOT NULL,
+    queue TEXT NOT NULL,
     error TEXT NOT NULL,
     message TEXT NOT NULL,
     place TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
     first_at TEXT NOT NULL,
     failed_at TEXT NOT NULL,
     copies INTEGER NOT NULL,
     walk INTEGER NOT NULL
-) WITHOUT ROWID;
+);
+CREATE TABLE bodies (key BLOB PRIMARY KEY, body BLOB NOT NULL, failure TEXT) WITHOUT ROWID;
+CREATE TRIGGER gone AFTER DELETE ON failed BEGIN DELETE FROM bodies WHERE key = OLD.key; END;
 CREATE INDEX grouped ON failed (fingerprint, failed_at, first_at, copies);
+CREATE INDEX by_time ON failed (failed_at, n);
 """
-_FOUND = """
-INSERT INTO failed VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
+_NEW = """
+INTO failed (key, identity, id, fingerprint, type, queue, error, message, place, attempts, first_at, failed_at,
+copies, walk) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
+"""
+_BODY = "INSERT OR IGNORE INTO bodies VALUES (?, ?, ?)"
+_FOUND = f"""
+INSERT {_NEW}
 ON CONFLICT (key) DO UPDATE SET copies = CASE walk WHEN excluded.walk THEN copies + 1 ELSE 1 END, walk = excluded.walk
 """
-_TOLD = "INSERT OR IGNORE INTO failed VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
+_TOLD = f"INSERT OR IGNORE {_NEW}"
 _GONE = "DELETE FROM failed WHERE key = ? AND copies <= 1"
 _ONE_GONE = "UPDATE failed SET copies = copies - 1 WHERE key = ?"
 _GROUPS = """
 SELECT fingerprint, sum(copies), min(first_at), max(failed_at) FROM failed GROUP BY fingerprint ORDER BY 2 DESC, 1
 """
+_WANTED = """
+FROM failed WHERE (:group = '' OR fingerprint = :group) AND (:last IS NULL OR n <= :last) AND (:text = ''
+OR id LIKE :text ESCAPE '!' OR type LIKE :text ESCAPE '!' OR queue LIKE :text ESCAPE '!'
+OR error LIKE :text ESCAPE '!' OR message LIKE :text ESCAPE '!')
+"""
+_ENTRIES = f"""
+SELECT n, key, id, fingerprint, type, queue, error, message, place, attempts, failed_at, copies {_WANTED}
+ORDER BY failed_at DESC, n DESC LIMIT :limit OFFSET :offset
+"""
+_IDENTITIES = f"SELECT identity, copies {_WANTED}"
+_NUMBER = f"SELECT ifnull(sum(copies), 0), ifnull(max(n), 0) {_WANTED}"
 _NEWEST = "SELECT type, error, message, place FROM failed WHERE fingerprint = ? ORDER BY failed_at DESC LIMIT 1"
 
 #: Seconds: for which news are waited for, between two counts, and before another try after an outage.
@@ -63,6 +92,49 @@ _ENDING = 2.0
 _DIFFERING, _DIFFERING_BUSY = 3, 30
 #: Messages of a walk that are written together.
 _CHUNK = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a page is to show: all that is given must hold.
+
+    Attributes:
+        text: stands in the id, type, queue, error or message, in any case of its (ASCII) letters.
+        last: the last one that was counted (:attr:`Entry.n`); what came later is not meant.
+    """
+
+    fingerprint: str = ""
+    text: str = ""
+    last: int | None = None
+
+    def values(self) -> dict[str, object]:
+        """For the questions above."""
+        text = "%" + re.sub("([%_!])", r"!\1", self.text) + "%" if self.text else ""
+        return {"group": self.fingerprint, "last": self.last, "text": text}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message as a list shows it.
+
+    Attributes:
+        n: counts up as they come.
+        key: what it is known by here.
+        copies: how often it lies in failed_queue.
+    """
+
+    n: int
+    key: str
+    id: str
+    fingerprint: str
+    type: str
+    queue: str
+    error: str
+    message: str
+    place: str
+    attempts: int
+    failed_at: str
+    copies: int
 
 
 class Index:
@@ -115,6 +187,34 @@ class Index:
                 message = masking().mask_error(message)
                 found.append(Group(fingerprint, type_, error, message, place, count, first_at, last_at))
         return found
+
+    def entries(self, wanted: Wanted, *, offset: int = 0, limit: int = 50) -> list[Entry]:
+        """Those that are wanted, the newest first."""
+        with closing(self._open()) as reader:
+            rows = reader.execute(_ENTRIES, {**wanted.values(), "limit": limit, "offset": offset}).fetchall()
+        entries = [Entry(row[0], row[1].hex(), *row[2:]) for row in rows]
+        return [replace(entry, message=masking().mask_error(entry.message)) for entry in entries]
+
+    def counted(self, wanted: Wanted) -> Counted:
+        """Exactly those that are wanted and here now."""
+        counted = Counted()
+        with closing(self._open()) as reader:
+            for identity, copies in reader.execute(_IDENTITIES, wanted.values()):
+                for _ in range(copies):
+                    counted.add_identity(identity)
+        return counted
+
+    def number(self, wanted: Wanted) -> tuple[int, int]:
+        """How many are wanted, and :attr:`Entry.n` of the last one that has come of them."""
+        with closing(self._open()) as reader:
+            found: tuple[int, int] = reader.execute(_NUMBER, wanted.values()).fetchone()
+        return found
+
+    def one(self, key: str) -> FailedMessage | None:
+        """A whole message; None where it is not there, or there any more."""
+        with closing(self._open()) as reader:
+            row = reader.execute("SELECT body, failure FROM bodies WHERE key = ?", (_bytes(key),)).fetchone()
+        return None if row is None else FailedMessage(Stored(zlib.decompress(row[0]), row[1], None), self._broker)
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -192,17 +292,30 @@ class Index:
         self._write(_TOLD, come)
 
     def _write(self, statement: str, messages: Iterable[tuple[bytes, Stored]]) -> None:
-        rows = [self._row(key, stored) for key, stored in messages]
-        if rows:
+        messages = list(messages)
+        if messages:
             self._writer.execute("BEGIN")
-            self._writer.executemany(statement, rows)
+            self._writer.executemany(statement, [self._row(key, stored) for key, stored in messages])
+            bodies = [(key, zlib.compress(stored.body, 1), stored.failure) for key, stored in messages]
+            self._writer.executemany(_BODY, bodies)
             self._writer.execute("COMMIT")
 
     def _row(self, key: bytes, stored: Stored) -> tuple[object, ...]:
         failed = FailedMessage(stored, self._broker)
-        texts = (
-            *(failed.fingerprint, failed.type, failed.error, failed.message, failed.place),
-            *(failed.first_at, failed.failed_at),
+        texts = (failed.id, failed.fingerprint, failed.type, failed.queue, failed.error, failed.message, failed.place)
+        return (
+            *(key, stored.identity, *map(_storable, texts), failed.attempts),
+            *(_storable(failed.first_at), _storable(failed.failed_at), self.walks),
         )
-        # SQLite's text is UTF-8, which half a surrogate pair is not.
-        return (key, *(text.encode("utf-8", "replace").decode() for text in texts), self.walks)
+
+
+def _storable(text: str) -> str:
+    """SQLite's text is UTF-8, which half a surrogate pair is not."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _bytes(key: str) -> bytes:
+    try:
+        return bytes.fromhex(key)
+    except ValueError:
+        return b""

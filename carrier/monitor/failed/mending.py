@@ -23,12 +23,14 @@ class Mended:
         counted: how many of them were still there.
         done: how many were sent back, or thrown away.
         kept: ids of those that cannot be sent back, each with the reason.
+        kept_number: how many those are; several may have one id.
         stopped: what ended it before its time; what is not done is where it was.
     """
 
     counted: int = 0
     done: int = 0
     kept: dict[str, str] = field(default_factory=dict)
+    kept_number: int = 0
     stopped: CarrierError | KeyboardInterrupt | None = None
 
 
@@ -92,6 +94,7 @@ def mend(
                     what(walking, failed)
                 except ValueError as error:
                     mended.kept[failed.id] = str(error)
+                    mended.kept_number += 1
                 if chosen.is_used_up:
                     break
     except (CarrierError, KeyboardInterrupt) as stopped:

@@ -98,9 +98,13 @@ class Counted:
 
     def add(self, message: FailedMessage | Stored) -> None:
         """Count one."""
+        self.add_identity(message.identity)
+
+    def add_identity(self, identity: bytes) -> None:
+        """Count one that is known by its identity."""
         self.number += 1
         self.left += 1
-        self._copies[message.identity] += 1
+        self._copies[identity] += 1
 
     def takes(self, message: FailedMessage | Stored) -> bool:
         """Whether it is one of them; each is one only once."""

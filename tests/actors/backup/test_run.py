@@ -153,10 +153,13 @@ def test_what_dead_runs_have_left_is_swept_and_nothing_else(settings: Make, app:
     outside = made.backups.parent / "outside"
     outside.write_bytes(b"x")
     (place.folder / f"app-{stamp}.link.partial").symlink_to(outside)
+    elsewhere = Place(made.backups, "a/b", "app").folder / dead[0]
+    elsewhere.write_bytes(b"x")
     with place.partial(f"app-{stamp}.live") as live:
         _, manifest = back_up(Backup(database="app"), "id", made)
         there = {manifest.file, f"{manifest.id}.json", live.path.name, f"app-{stamp}.link.partial", *kept}
-        assert set(names(place)) == there
+        assert set(names(place)) == there | {"a"}
+        assert not elsewhere.exists()
     assert outside.exists()
 
 

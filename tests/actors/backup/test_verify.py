@@ -59,7 +59,11 @@ def test_every_change_is_found(settings: Make, database: Database, form: str, ke
         one.path.write_bytes(change(data))
         with pytest.raises(Damaged, match=r"bytes; .* were stored|SHA-256"):
             verify(one, made, keys, lambda _: None)
-    assert find(one.manifest.id, made).manifest.verified_at is None
+        assert find(one.manifest.id, made).state == "damaged"
+    one.path.unlink()
+    assert find(one.manifest.id, made).state == "missing"
+    with pytest.raises(Damaged, match="is gone"):
+        verify(one, made, keys, lambda _: None)
     one.path.write_bytes(data)
     assert (
         verify(one, made, keys, lambda _: None).manifest.verified_at == find(one.manifest.id, made).manifest.verified_at
@@ -103,8 +107,9 @@ def test_what_is_needed_is_said(settings: Make, database: Database, tmp_path: Pa
         verify(one, made, None, lambda _: None)
     other = tmp_path / "other"
     other.write_text(str(pyrage.x25519.Identity.generate()))
-    with pytest.raises(Damaged, match="age cannot decrypt it"):
+    with pytest.raises(PermanentError, match="none of these identities is of its recipients"):
         verify(one, made, other, lambda _: None)
+    assert find(one.manifest.id, made).state == "stored"
     for content in ("nonsense AGE-SECRET", "\xff"):
         other.write_text(content)
         with pytest.raises(PermanentError, match="holds no identity") as caught:

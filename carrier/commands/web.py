@@ -1,0 +1,44 @@
+"""``carrier web``: the console, until SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import click
+
+from carrier.commands import log_to_stderr
+
+
+@click.command("web")
+@click.option("--host", help="Where to listen, instead of CONSOLE_HOST (127.0.0.1).")
+@click.option("--port", type=click.IntRange(1, 65535), help="Instead of PORT (8642).")
+def command(host: str | None, port: int | None) -> None:
+    """Serve the console: look at messages in a browser, and mend what has failed."""
+    import uvicorn
+
+    from carrier.messaging.application import load
+    from carrier.monitor.console.app import application
+    from settings import get_settings
+
+    settings = get_settings()
+    host, port = host or settings.console_host, port or settings.port
+    if settings.console_password is None and not _is_loopback(host):
+        raise click.UsageError(f"{host} can be reached from elsewhere: set CONSOLE_PASSWORD first, or use 127.0.0.1")
+    log_to_stderr(settings.log_level)
+    click.echo(f"The console is at http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+    uvicorn.run(
+        application(load(), settings),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

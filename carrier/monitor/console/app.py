@@ -1,0 +1,85 @@
+"""The web application: its routes, and what all pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from carrier.messaging.broker import Broker
+from carrier.messaging.errors import CarrierError
+from carrier.monitor.console.gate import Gate
+from carrier.monitor.console.orders import Orders
+from carrier.monitor.console.passwords import Passwords, Role
+from carrier.monitor.console.rendering import environment
+from carrier.monitor.console.sampling import Sampling
+from carrier.monitor.failed.index import Index
+from carrier.store.errors import StoreUnavailable
+from settings import Settings
+
+_STATIC = Path(__file__).parent / "static"
+
+
+@dataclass(frozen=True)
+class Console:
+    """What the pages work with."""
+
+    broker: Broker
+    gate: Gate
+    sampling: Sampling
+    index: Index
+    orders: Orders
+    templates: Any
+
+    def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
+        """A page, or a part of one."""
+        session = request.state.session
+        latest = self.sampling.latest() if session is not None else None
+        text = self.templates.get_template(name).render(
+            request_path=request.url.path,
+            session=session,
+            may_operate=session is not None and session.role is Role.OPERATE,
+            has_login=self.gate.passwords.are_set,
+            latest=latest,
+            trouble=self.sampling.trouble,
+            **values,
+        )
+        return HTMLResponse(text.encode("utf-8", "replace"), status)
+
+
+Page = Callable[[Request, Console], Response]
+
+
+def application(broker: Broker, settings: Settings) -> Starlette:
+    """The console of a broker."""
+    from carrier.monitor.console.pages import PAGES
+
+    gate = Gate(Passwords(settings.console_password, settings.console_view_password))
+    console = Console(broker, gate, Sampling(broker), Index(broker), Orders(broker), environment())
+
+    def route(path: str, page: Page, methods: list[str]) -> Route:
+        def answer(request: Request) -> Response:  # in a thread: pages ask brokers and stores, which takes its time
+            return page(request, console)
+
+        return Route(path, answer, methods=methods)
+
+    def trouble(request: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"503: {error}\n", 503)
+
+    return Starlette(
+        routes=[
+            *(route(path, page, methods) for path, methods, page in PAGES),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+        ],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=gate)],
+        exception_handlers={CarrierError: trouble, StoreUnavailable: trouble},
+    )

@@ -1,0 +1,53 @@
+"""In and out."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from carrier.monitor.console.app import Console
+from carrier.monitor.console.forms import FormError, read
+from carrier.monitor.console.gate import set_cookie
+from carrier.monitor.console.passwords import TooMany
+from carrier.monitor.console.sessions import COOKIE
+from carrier.store import audit
+
+
+def page(request: Request, console: Console) -> Response:
+    """The form; nothing for who is in."""
+    if request.state.session is not None:
+        return RedirectResponse("/", 303)
+    return console.page(request, "login.html", problem="")
+
+
+def enter(request: Request, console: Console) -> Response:
+    """Check the password."""
+    address = request.client.host if request.client else "?"
+    try:
+        password = read(request).one("password")
+        role = console.gate.passwords.role(password, address)
+    except FormError as error:
+        return PlainTextResponse(f"400: {error}\n", 400)
+    except TooMany as error:
+        response = console.page(request, "login.html", 429, problem=f"{str(error).capitalize()}.")
+        response.headers["Retry-After"] = str(round(error.seconds) + 1)
+        return response
+    if role is None:
+        audit.record(address, "login", "console", "wrong password")
+        return console.page(request, "login.html", 403, problem="That is not the password.")
+    who = f"{role.value} at {address}"
+    key, _ = console.gate.sessions.begin(role, who)
+    audit.record(who, "login", "console", "let in")
+    entered = RedirectResponse("/", 303)
+    set_cookie(entered, request, key)
+    return entered
+
+
+def leave(request: Request, console: Console) -> Response:
+    """End the session."""
+    if not request.state.session.has_token(read(request).one("token")):
+        return PlainTextResponse("403: the form is too old; load the page again\n", 403)
+    console.gate.sessions.end(request.cookies.get(COOKIE))
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE)
+    return response

@@ -1,0 +1,27 @@
+// What pages need beside htmx: a pause of what is live, and a question before something is thrown away.
+"use strict";
+(() => {
+  let paused = sessionStorage.getItem("paused") === "yes";
+  const show = () => {
+    for (const button of document.querySelectorAll("[data-pause]")) {
+      button.textContent = paused ? "Go on" : "Pause";
+      button.setAttribute("aria-pressed", String(paused));
+    }
+  };
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-pause]")) return;
+    paused = !paused;
+    sessionStorage.setItem("paused", paused ? "yes" : "no");
+    show();
+  });
+  // A live part is not exchanged under somebody's hands: while it is paused, hidden, or has the keyboard's focus.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const live = event.target.closest("[data-live]");
+    if (live && (paused || document.hidden || live.contains(document.activeElement))) event.preventDefault();
+  });
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.ask;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+  show();
+})();
