@@ -165,7 +165,8 @@ class Scheduler:
                 return
             self._jobs.add_job(
                 self._round,
-                DateTrigger(self._clock.now() + max(wait, timedelta(0))),
+                # Without a zone it would ask for the machine's, which TZ may have no data for.
+                DateTrigger(self._clock.now() + max(wait, timedelta(0)), timezone="UTC"),
                 id="round",
                 replace_existing=True,
                 misfire_grace_time=None,  # late is better than never

@@ -117,3 +117,15 @@ def test_what_cannot_be_sent_is_named_at_the_start(run: Run, tmp_path: Path) -> 
     done = run("carrier", "scheduler")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "carrier.toml: schedule.never" in done.stderr
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/None", ":/etc/nothing", "Asia/Kathmandu", ""])
+def test_the_machines_zone_has_no_say(start: Start, run: Run, tmp_path: Path, zone: str) -> None:
+    table = '[schedule.{}]\nmessage = {{type = "cleanup", payload = {{type = "logs", days = 30}}}}\n{}\n'
+    nightly = 'cron = "30 2 * * *"\ntimezone = "Asia/Tokyo"'
+    (tmp_path / "carrier.toml").write_text(table.format("often", 'every = "1s"') + table.format("nightly", nightly))
+    process = start("carrier", "scheduler", TZ=zone)
+    wait_until(lambda: "sent" in process.output() or not process.running, "it has sent")
+    assert process.running, process.output()
+    shown = run("carrier", "schedule", "list", TZ=zone)
+    assert "17:30:00 UTC" in shown.stdout, shown.stderr

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError
-from carrier.monitor.console.gate import Gate
+from carrier.monitor.console.gate import HEADERS, Gate
 from carrier.monitor.console.orders import Orders
 from carrier.monitor.console.passwords import Passwords, Role
 from carrier.monitor.console.rendering import environment
@@ -73,7 +73,10 @@ def application(broker: Broker, settings: Settings) -> Starlette:
         return Route(path, answer, methods=methods)
 
     def trouble(request: Request, error: Exception) -> Response:
-        return PlainTextResponse(f"503: {error}\n", 503)
+        return PlainTextResponse(f"503: {error}\n", 503, HEADERS)
+
+    def failure(request: Request, error: Exception) -> Response:  # the server logs it
+        return PlainTextResponse("500: this page has failed; its log says why\n", 500, HEADERS)
 
     return Starlette(
         routes=[
@@ -81,5 +84,5 @@ def application(broker: Broker, settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=gate)],
-        exception_handlers={CarrierError: trouble, StoreUnavailable: trouble},
+        exception_handlers={CarrierError: trouble, StoreUnavailable: trouble, Exception: failure},
     )
