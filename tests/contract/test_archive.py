@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.envelope import Envelope
@@ -16,6 +15,7 @@ from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.walk import WINDOW
 from carrier.monitor import failed
 from carrier.monitor.failed import Filter, archive
+from carrier.zstd import zstd
 from tests.contract.backend import Backend
 from tests.waiting import wait_until
 
@@ -53,7 +53,7 @@ def test_an_archive_is_readable_by_others_tools(broker: Broker, tmp_path: Path) 
     broker.store(some(3))
     archive.write(broker, Filter(types={"work"}), tmp_path / "a")
     with (tmp_path / "a").open("rb") as file:
-        lines = zstandard.ZstdDecompressor().stream_reader(file).read().splitlines()
+        lines = zstd.decompress(file.read()).splitlines()
     head, message, end = map(json.loads, lines)
     assert head["archive"] == "failed messages of Carrier"
     assert message.items() >= {"id": "a", "type": "work", "error": "E", "beside": None}.items()
@@ -77,7 +77,7 @@ def test_a_file_is_whole_or_not_there(broker: Broker, tmp_path: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(archive.ArchiveError, match=r"it is not whole|it is no archive, or damaged"):
             archive.restore(broker, file)
-    file.write_bytes(zstandard.compress(b'{"a": 1}\n'))
+    file.write_bytes(zstd.compress(b'{"a": 1}\n'))
     with pytest.raises(archive.ArchiveError, match="no archive of failed messages"):
         archive.restore(broker, file)
     assert failed.find(broker).total == 20

@@ -49,15 +49,20 @@ class MariadbServer:
     def read(self, path: Path, database: str) -> None:
         """Have it run the SQL of a file."""
         with path.open() as file:
-            subprocess.run(self._client(database), stdin=file, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(self.client(database), stdin=file, check=True, stdout=subprocess.DEVNULL)
 
     def _run(self, statements: str, database: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._client(database), input=statements, capture_output=True, text=True, timeout=120)
+        return subprocess.run(self.client(database), input=statements, capture_output=True, text=True, timeout=120)
 
-    def _client(self, database: str) -> list[str]:
+    def client(self, database: str) -> list[str]:
+        """The program that runs SQL."""
         return ["mariadb", "--no-defaults", f"--host={HOST}", f"--port={self.port}", "--protocol=tcp",
                 "--user=carrier", "--default-character-set=utf8mb4", "--batch", "--skip-column-names",
                 "--binary-mode", *([database] if database else [])]  # fmt: skip
+
+    def dumps_wait(self) -> bool:
+        """Does somebody wait for a locked table?"""
+        return "Waiting for table" in self.execute("SELECT state FROM information_schema.processlist")
 
     def new_database(self) -> str:
         """Make one and return its name."""

@@ -63,6 +63,12 @@ class PostgresqlServer:
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def dumps_wait(self) -> bool:
+        """Does a pg_dump wait for a lock?"""
+        ask = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            return connection.execute(ask).fetchone() is not None
+
     def drop_database(self, url: str) -> None:
         """Remove one, whoever is connected to it."""
         self.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg import Connection
 
 from actors.backup import tool
 from actors.backup.payload import Backup
@@ -21,7 +25,8 @@ from actors.backup.trouble import BackupError, NotWhole, ToolFailed, ToolMissing
 from carrier.messaging.errors import PermanentError
 from settings import Settings
 from tests.programs import Start
-from tests.servers.postgresql import PostgresqlServer
+from tests.servers.mariadb import MariadbNode
+from tests.servers.postgresql import PostgresqlNode
 from tests.waiting import wait_until
 
 Make = Callable[..., Settings]
@@ -251,10 +256,36 @@ def test_a_file_that_may_not_grow_is_said_and_leaves_nothing(fake: Fake) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_server_that_dies_in_the_middle(settings: Make, postgresql_server: PostgresqlServer) -> None:
-    url = postgresql_server.new_database()
+def hold_postgresql(folder: Path) -> tuple[PostgresqlNode, str, Connection[Any]]:
+    """A server with a database that a dump cannot get through, as somebody has its table locked."""
+    node = PostgresqlNode(folder)
+    node.wait()
+    url = node.new_database()
     with psycopg.connect(url, autocommit=True) as opened:
-        opened.execute("CREATE TABLE big AS SELECT n, repeat(md5(n::text), 20) AS t FROM generate_series(1, 100000) n")
+        opened.execute("CREATE TABLE big AS SELECT n FROM generate_series(1, 1000) n")
+    locking = psycopg.connect(url)
+    locking.execute("LOCK TABLE big IN ACCESS EXCLUSIVE MODE")
+    return node, url, locking
+
+
+def hold_mariadb(folder: Path) -> tuple[MariadbNode, str, subprocess.Popen[str]]:
+    """The same."""
+    node = MariadbNode(folder)
+    node.wait()
+    name = node.new_database()
+    node.execute("CREATE TABLE big (n int); INSERT INTO big VALUES (1)", name)
+    locking = subprocess.Popen(node.client(name), stdin=subprocess.PIPE, text=True)
+    assert locking.stdin is not None
+    locking.stdin.write("LOCK TABLES big WRITE;\n")
+    locking.stdin.flush()
+    wait_until(lambda: "big" in node.execute("SHOW OPEN TABLES WHERE In_use > 0"), "it is locked")
+    return node, node.url(name), locking
+
+
+@pytest.mark.parametrize("hold", [hold_postgresql, hold_mariadb])
+def test_a_server_that_is_killed_in_the_middle(settings: Make, hold: Callable[[Path], tuple[Any, str, Any]]) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="carrier-server-"))
+    node, url, locking = hold(folder)
     made = settings(f"[databases.app]\nurl = '{url}'\n")
     seen: list[Exception] = []
 
@@ -264,17 +295,19 @@ def test_a_server_that_dies_in_the_middle(settings: Make, postgresql_server: Pos
         except BackupError as error:
             seen.append(error)
 
-    with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as opened, nothing_is_kept(made):
-        locking.execute("LOCK TABLE big IN ACCESS EXCLUSIVE MODE")
-        thread = threading.Thread(target=run)
-        thread.start()
-        ask = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND datname = current_database()"
-        wait_until(lambda: opened.execute(ask).fetchall(), "it has begun")
-        opened.execute(ask.replace("SELECT pid", "SELECT pg_terminate_backend(pid)"))
-        thread.join(30)
-        assert len(seen) == 1
-        assert "terminat" in str(seen[0])
-    postgresql_server.drop_database(url)
+    thread = threading.Thread(target=run)
+    try:
+        with nothing_is_kept(made):
+            thread.start()
+            wait_until(lambda: list(made.backups.glob("*.partial")), "it has begun")
+            wait_until(node.dumps_wait, "it waits for the table")
+            node.stop()
+            thread.join(30)
+            assert len(seen) == 1
+            assert re.search("(?i)server closed the connection|lost connection|gone away|terminat", str(seen[0]))
+    finally:
+        locking.close() if hold is hold_postgresql else locking.communicate()
+        thread.join()
 
 
 def test_no_more_is_kept_of_what_a_program_says_than_its_beginning_and_end() -> None:
