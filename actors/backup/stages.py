@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -132,7 +131,6 @@ def _pulled(push: Callable[[Callable[[bytes], int]], None]) -> Iterator[bytes]:
 def stored(path: Path, progress: Callable[[int], object] = lambda _: None) -> Iterator[bytes]:
     """The bytes of a file; ``progress`` is told of each number of them."""
     with path.open("rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         while chunk := file.read(_CHUNK):
             yield chunk
             progress(len(chunk))

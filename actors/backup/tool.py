@@ -212,10 +212,11 @@ class _Said:
 
     def _read(self) -> None:
         rest = b""
-        while chunk := os.read(self._pipe.fileno(), 65_536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            rest = rest[:65_536]
-            self._add(lines)
+        with self._pipe:
+            while chunk := os.read(self._pipe.fileno(), 65_536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                rest = rest[:65_536]
+                self._add(lines)
         self._add([rest])
 
     def _add(self, lines: list[bytes]) -> None:
@@ -251,6 +252,5 @@ class _Said:
         return f"; it said: {last[0]}" if last else ""
 
     def close(self) -> None:
-        """Once all who write there have ended."""
-        self._reading.join()
-        self._pipe.close()
+        """Once all who write there have ended. Who has left the group may never: then it is left to that thread."""
+        self._reading.join(timeout=5)

@@ -42,6 +42,8 @@ def log_in(client: Client, password: str) -> int:
 
 def test_without_a_password_only_this_machine_is_answered(serve: Serve, run: Run) -> None:
     client = serve()
+    assert client.get("/login").headers["location"] == "/"
+    assert "set-cookie" not in client.get("/healthz").headers, "who only asks for that is nobody"
     assert client.get("/").status == 200
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
         assert client.get("/", Host=host).status in (400, 421), host
@@ -179,6 +181,14 @@ def test_what_strangers_write_is_shown_and_not_obeyed(serve: Serve, broker: Brok
         assert client.get(path).status == 200, path
     for path in ("/static/../gate.py", "/static/%2e%2e/gate.py", "/../settings.py", "/static/..%2fgate.py"):
         assert client.get(path).status == 404, path
+
+
+def test_secrets_are_not_found_by_guessing(serve: Serve, broker: Broker) -> None:
+    fail(broker, 1, "refused: password=geheim")
+    client = serve()
+    wait_until(lambda: "password=[masked]" in client.get("/failed").text, "it is seen")
+    assert "password=[masked]" in client.get("/failed?text=refused").text
+    assert "Nothing has" in client.get("/failed?text=geheim").text
 
 
 def test_forms_that_are_none_are_refused_in_one_line(serve: Serve) -> None:

@@ -56,7 +56,7 @@ class Gate:
             return PlainTextResponse("421: without CONSOLE_PASSWORD only this machine is answered\n", 421), None
         path = request.url.path
         session, key = self.sessions.get(request.cookies.get(COOKIE)), None
-        if session is None and not self.passwords.are_set:
+        if session is None and not self.passwords.are_set and not path.startswith(_OPEN):
             key, session = self.sessions.begin(Role.OPERATE, "local")
         request.state.session = session
         if request.method in ("GET", "HEAD"):

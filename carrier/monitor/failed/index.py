@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from carrier.messaging.broker import Broker
@@ -184,7 +184,6 @@ class Index:
             reader.execute("BEGIN")
             for fingerprint, count, first_at, last_at in reader.execute(_GROUPS).fetchall():
                 type_, error, message, place = reader.execute(_NEWEST, (fingerprint,)).fetchone()
-                message = masking().mask_error(message)
                 found.append(Group(fingerprint, type_, error, message, place, count, first_at, last_at))
         return found
 
@@ -192,8 +191,7 @@ class Index:
         """Those that are wanted, the newest first."""
         with closing(self._open()) as reader:
             rows = reader.execute(_ENTRIES, {**wanted.values(), "limit": limit, "offset": offset}).fetchall()
-        entries = [Entry(row[0], row[1].hex(), *row[2:]) for row in rows]
-        return [replace(entry, message=masking().mask_error(entry.message)) for entry in entries]
+        return [Entry(row[0], row[1].hex(), *row[2:]) for row in rows]
 
     def counted(self, wanted: Wanted) -> Counted:
         """Exactly those that are wanted and here now."""
@@ -302,7 +300,8 @@ class Index:
 
     def _row(self, key: bytes, stored: Stored) -> tuple[object, ...]:
         failed = FailedMessage(stored, self._broker)
-        texts = (failed.id, failed.fingerprint, failed.type, failed.queue, failed.error, failed.message, failed.place)
+        message = masking().mask_error(failed.message)  # what is masked cannot be found by guessing, either
+        texts = (failed.id, failed.fingerprint, failed.type, failed.queue, failed.error, message, failed.place)
         return (
             *(key, stored.identity, *map(_storable, texts), failed.attempts),
             *(_storable(failed.first_at), _storable(failed.failed_at), self.walks),

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -226,6 +227,16 @@ def _wait_for_the_lock() -> None:
 
 
 BIG = f"printf '{HEAD}'; head -c 30000000 /dev/urandom; head -c 5 /dev/zero"
+
+
+def test_who_has_left_the_group_holds_up_nobody(fake: Fake, tmp_path: Path) -> None:
+    """It keeps standard output and standard error open, in a session of its own."""
+    pid = tmp_path / "pid"
+    made = fake(f"setsid sleep SLEEP & echo $! >{pid}; printf '{HEAD}'; head -c 5 /dev/zero")
+    began = time.monotonic()
+    dump(made)
+    assert time.monotonic() - began < 30
+    os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(fake: Fake, tmp_path: Path) -> None:

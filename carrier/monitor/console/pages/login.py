@@ -14,8 +14,8 @@ from carrier.store import audit
 
 
 def page(request: Request, console: Console) -> Response:
-    """The form; nothing for who is in."""
-    if request.state.session is not None:
+    """The form; nothing for who is in, or needs no password."""
+    if request.state.session is not None or not console.gate.passwords.are_set:
         return RedirectResponse("/", 303)
     return console.page(request, "login.html", problem="")
 
