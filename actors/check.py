@@ -43,6 +43,6 @@ def problems(settings: Settings, _: Broker) -> Iterator[str]:
             yield f"environment: {place}: there is no {path}"
     for name, database in settings.databases.items():
         try:
-            engine_of(database).program(str(database.tools) if database.tools else None)
+            engine_of(database).program(database.tools)
         except PermanentError as error:
             yield f"{where}: databases.{name}: {error}"

@@ -82,10 +82,10 @@ def overview(known: Mapping[str, Schedule]) -> Overview:
         sent = [fire for fire in newest if fire.state not in (MISSED, SKIPPED)]
         last = sent[0] if sent else None
         skipped = sum(fire.state == SKIPPED and (last is None or fire.at > last.at) for fire in newest)
-        timing_in(name, schedule)
+        timing = timing_in(name, schedule)
         state = "off" if not schedule.enabled else "paused" if entry and entry.paused else "on"
         begin = max(now, entry.cursor) if entry and entry.timing == text_of(schedule) else now
-        following = upcoming(schedule, begin, 1)[0] if state == "on" else None
+        following = upcoming(timing, begin, 1)[0] if state == "on" else None
         views.append(ScheduleView(name, schedule.message.type, text_of(schedule), state, following, last, skipped))
     leads = row is not None and row.owner is not None and now - row.at < leader.SILENT
     return Overview(row.process if row and leads else None, views)
@@ -103,6 +103,6 @@ def timing_in(name: str, schedule: Schedule) -> Timing:
         raise SettingsError(f"{get_settings().carrier_config}: schedule.{name}: {error}") from None
 
 
-def upcoming(schedule: Schedule, moment: datetime, number: int) -> list[datetime]:
+def upcoming(timing: Timing, moment: datetime, number: int) -> list[datetime]:
     """The next fire times after ``moment``."""
-    return list(islice(timing_of(schedule).after(moment), number))
+    return list(islice(timing.after(moment), number))

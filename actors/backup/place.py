@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from actors.atomic import sync_folder
 from actors.backup.manifest import SUFFIX, Manifest, manifests, read
 from carrier.messaging.errors import PermanentError
 
@@ -129,7 +130,7 @@ class Place:
             backup.sync()
             backup.name()
             written.name()
-        _sync(self.folder)
+        sync_folder(self.folder)
 
     def backups(self) -> list[Manifest]:
         """Those of this database that are here, the oldest first."""
@@ -156,12 +157,3 @@ def _is_left(path: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in it on the disk (fsync(2))."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -50,8 +50,9 @@ def back_up(backup: Backup, message_id: str, settings: Settings) -> tuple[Place,
         with locks.hold(f"{LOCK}{backup.database}", worker_name(), run.detail) as lock:
             place = Place(settings.backups, backup.path, backup.database)
             place.sweep()
-            made = next((each for each in place.backups() if each.message_id == message_id), None)
-            return place, made or run.make(place, lock)
+            there = place.backups()
+            made = next((each for each in there if each.message_id == message_id), None)
+            return place, made or run.make(place, lock, there[-1].stored_bytes if there else 0)
     except LockHeld as error:
         taken = (datetime.now(UTC) - error.holder.since).total_seconds() * 1000
         raise Deferred(
@@ -102,18 +103,22 @@ class _Run:
             "seconds": self._seconds(),
         }
 
-    def make(self, place: Place, lock: Lock) -> Manifest:
-        """Make the backup; there is none where this raises."""
+    def make(self, place: Place, lock: Lock, before: int) -> Manifest:
+        """Make the backup; there is none where this raises.
+
+        Parameters:
+            before: bytes of the one before it.
+        """
         created, id_ = datetime.now(UTC), place.new_id()
         origin = Origin(
             name=self._backup.database,
             url=self._database.url.get_secret_value(),
-            tools=str(self._database.tools) if self._database.tools else None,
+            tools=self._database.tools,
             limits=Limits(*self._database.limits),
             scratch=lambda: place.partial(f"{id_}.copy"),
             settings=self._settings,
         )
-        _check_room(place, self._engine.room(origin))
+        _check_room(place, self._engine.room(origin) + before)
         name = f"{id_}{self._engine.SUFFIX}{self._suffixes()}"
         with place.partial(name) as partial:
             self._partial = partial
@@ -166,11 +171,9 @@ class _Run:
         return round(time.monotonic() - self._began, 2)
 
 
-def _check_room(place: Place, copy: int) -> None:
+def _check_room(place: Place, bytes_: int) -> None:
     """Before anything begins: what it takes for a moment, and as much as the last one has taken."""
-    before = place.backups()[-1:]
-    wanted = copy + _FLOOR + (before[0].stored_bytes if before else 0)
-    free = shutil.disk_usage(place.folder).free
+    wanted, free = bytes_ + _FLOOR, shutil.disk_usage(place.folder).free
     if free < wanted:
         raise BackupError(
             f"no space for a backup in {place.folder}: {free:,} bytes are free, it takes about {wanted:,}"

@@ -59,7 +59,7 @@ class Secret:
         return f"/dev/fd/{self.descriptor}"
 
 
-def find(names: Sequence[str], folder: str | None, package: str) -> str:
+def find(names: Sequence[str], folder: Path | None, package: str) -> str:
     """The path of the first of these programs that is there.
 
     Parameters:

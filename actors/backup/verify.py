@@ -98,7 +98,7 @@ def _look(backup: Stored, settings: Settings, identities: Path | None, progress:
         raise PermanentError(f"{made.id}: this Carrier does not know {made.engine}")
     place = Place(settings.backups, str(backup.folder.relative_to(settings.backups.resolve())), made.database)
     database = settings.databases.get(made.database)
-    tools = str(database.tools) if database is not None and database.tools else None
+    tools = database.tools if database is not None else None
     engine.check(_counted(chunks, made), tools, lambda: place.partial(f"{place.new_id()}.copy"))
 
 

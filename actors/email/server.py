@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from carrier.loopback import is_loopback
 
 #: How the connection is protected: from its first byte, by STARTTLS before anything else is said, or not at all.
 Protection = Literal["implicit", "starttls", "none"]
@@ -34,7 +35,7 @@ class Server:
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine."""
-        return _is_local(self.host)
+        return is_loopback(self.host)
 
     def __str__(self) -> str:
         return f"{KIND}{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
@@ -68,14 +69,7 @@ def server_of(url: str) -> Server:
     protection: Protection = "starttls"
     if parts.scheme == "smtps":
         protection = "implicit"
-    elif tls == "none" or (tls is None and _is_local(host)):
+    elif tls == "none" or (tls is None and is_loopback(host)):
         protection = "none"
     standard = 465 if protection == "implicit" else 587 if user else 25
     return Server(host, port or standard, protection, user, password, ca)
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

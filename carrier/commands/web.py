@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import click
 
 from carrier.commands import log_to_stderr
+from carrier.loopback import is_loopback
 
 
 @click.command("web")
@@ -22,7 +21,7 @@ def command(host: str | None, port: int | None) -> None:
 
     settings = get_settings()
     host, port = host or settings.console_host, port or settings.port
-    if settings.console_password is None and not _is_loopback(host):
+    if settings.console_password is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from elsewhere: set CONSOLE_PASSWORD first, or use 127.0.0.1")
     log_to_stderr(settings.log_level)
     click.echo(f"The console is at http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
@@ -35,10 +34,3 @@ def command(host: str | None, port: int | None) -> None:
         server_header=False,
         timeout_graceful_shutdown=3,
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -75,8 +75,7 @@ def show_next(name: str, count: int, as_json: bool) -> None:
     from scheduler.overview import timing_in, upcoming
 
     schedule = _schedule(name)
-    timing_in(name, schedule)
-    found = upcoming(schedule, datetime.now(UTC), count)
+    found = upcoming(timing_in(name, schedule), datetime.now(UTC), count)
     if as_json:
         click.echo(json.dumps([timestamp(at.timestamp()) for at in found]))
         return

@@ -47,7 +47,7 @@ def test_without_a_password_only_this_machine_is_answered(serve: Serve, run: Run
     assert client.get("/").status == 200
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
         assert client.get("/", Host=host).status in (400, 421), host
-    refused = run("carrier", "web", "--host", "0.0.0.0", "--port", str(free_port()))  # noqa: S104
+    refused = run("carrier", "web", "--host", "0.0.0.0", "--port", str(free_port()))  # noqa: S104  (that it is refused is what is tried)
     assert refused.returncode == 2
     assert "set CONSOLE_PASSWORD first" in refused.stderr
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from actors.backup.place import Partial
@@ -34,7 +35,7 @@ class Origin:
 
     name: str
     url: str
-    tools: str | None
+    tools: Path | None
     limits: Limits
     scratch: Scratch
     settings: Settings
@@ -77,7 +78,7 @@ class Engine(Protocol):
     NAME: str
     SUFFIX: str
 
-    def program(self, tools: str | None) -> str:
+    def program(self, tools: Path | None) -> str:
         """The program that makes dumps; nothing where none is needed.
 
         Raises:
@@ -94,7 +95,7 @@ class Engine(Protocol):
     def room(self, origin: Origin) -> int:
         """Bytes of disk that it takes for a moment, beside the backup."""
 
-    def check(self, chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
+    def check(self, chunks: Iterator[bytes], tools: Path | None, scratch: Scratch) -> None:
         """Read a stored dump as a restore would.
 
         Parameters:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from actors.backup.engines.dump import Origin, Scratch, ToolDump, Watched, environment
@@ -34,7 +35,7 @@ _END = re.compile(rb"-- Dump completed(?: on [^\n]*)?\n\Z")
 _SERVER = re.compile(rb"^-- Server version\s+([^\n]+)", re.MULTILINE)
 
 
-def program(tools: str | None) -> str:
+def program(tools: Path | None) -> str:
     """mariadb-dump, or mysqldump."""
     return find(_PROGRAMS, tools, _PACKAGE)
 
@@ -57,7 +58,7 @@ def dump(origin: Origin) -> Iterator[ToolDump]:
         yield ToolDump(tool, path, origin, _whole, _PERMANENT)
 
 
-def check(chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
+def check(chunks: Iterator[bytes], tools: Path | None, scratch: Scratch) -> None:
     """Its end is looked at; what is between only a server can read."""
     watched = Watched(chunks)
     for _ in watched:

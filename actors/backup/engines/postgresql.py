@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryFile
 
 from actors.backup.engines.dump import Origin, Scratch, ToolDump, Watched, environment
@@ -31,7 +32,7 @@ _PERMANENT = (
 _END = bytes(5)
 
 
-def program(tools: str | None) -> str:
+def program(tools: Path | None) -> str:
     """pg_dump."""
     return find(["pg_dump"], tools, _PACKAGE)
 
@@ -67,7 +68,7 @@ def dump(origin: Origin) -> Iterator[ToolDump]:
         yield ToolDump(tool, path, origin, _whole, _PERMANENT)
 
 
-def check(chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
+def check(chunks: Iterator[bytes], tools: Path | None, scratch: Scratch) -> None:
     """All of it is read as for a restore, without a server."""
     restore, watched = find(["pg_restore"], tools, _PACKAGE), Watched(chunks)
     with TemporaryFile() as said:

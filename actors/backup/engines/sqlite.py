@@ -35,7 +35,7 @@ class _Dump:
         return Ended(f"SQLite {sqlite3.sqlite_version}", f"Python's sqlite3 {sqlite3.sqlite_version}")
 
 
-def program(_: str | None) -> str:
+def program(_: Path | None) -> str:
     """None is needed."""
     return ""
 
@@ -60,7 +60,7 @@ def dump(origin: Origin) -> Iterator[_Dump]:
         yield _Dump(copy)
 
 
-def check(chunks: Iterator[bytes], tools: str | None, scratch: Scratch) -> None:
+def check(chunks: Iterator[bytes], tools: Path | None, scratch: Scratch) -> None:
     """It is unpacked, and SQLite looks through all of it."""
     with scratch() as copy:
         for chunk in chunks:

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError
+from carrier.monitor.console.forms import Refused
 from carrier.monitor.console.gate import HEADERS, Gate
 from carrier.monitor.console.orders import Orders
 from carrier.monitor.console.passwords import Passwords, Role
@@ -75,6 +76,9 @@ def application(broker: Broker, settings: Settings) -> Starlette:
     def trouble(request: Request, error: Exception) -> Response:
         return PlainTextResponse(f"503: {error}\n", 503, HEADERS)
 
+    def refused(request: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"{error.status}: {error}\n", error.status, HEADERS)  # type: ignore[attr-defined]  # a Refused
+
     def failure(request: Request, error: Exception) -> Response:  # the server logs it
         return PlainTextResponse("500: this page has failed; its log says why\n", 500, HEADERS)
 
@@ -84,5 +88,5 @@ def application(broker: Broker, settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=gate)],
-        exception_handlers={CarrierError: trouble, StoreUnavailable: trouble, Exception: failure},
+        exception_handlers={Refused: refused, CarrierError: trouble, StoreUnavailable: trouble, Exception: failure},
     )

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from carrier.loopback import is_loopback
 from carrier.monitor.console.passwords import Passwords, Role
-from carrier.monitor.console.sessions import COOKIE, Session, Sessions
+from carrier.monitor.console.sessions import COOKIE, Sessions
 
 #: What a browser is told of every answer: nothing from elsewhere, no script or style that stands in a page.
 HEADERS = {
@@ -27,10 +28,6 @@ HEADERS = {
 }
 #: Paths that need no session.
 _OPEN = ("/login", "/healthz", "/static/")
-#: Hosts of this machine: without a password the console answers to no other name, whatever it resolves to.
-_LOCAL = ("localhost", "127.0.0.1", "::1")
-#: Bytes of a form: a payload has 10 MB at most, and three of its characters may stand for one.
-LARGEST = 32 * 2**20
 
 
 class Gate:
@@ -52,7 +49,8 @@ class Gate:
 
     def _look(self, request: Request) -> tuple[Response | None, str | None]:
         """A refusal, and the key of a session that is new."""
-        if not self.passwords.are_set and _host(request) not in _LOCAL:
+        # Without a password the console answers to no other name, whatever it resolves to.
+        if not self.passwords.are_set and not is_loopback(_host(request)):
             return PlainTextResponse("421: without CONSOLE_PASSWORD only this machine is answered\n", 421), None
         path = request.url.path
         session, key = self.sessions.get(request.cookies.get(COOKIE)), None
@@ -76,15 +74,6 @@ class Gate:
         if request.method != "GET":
             return PlainTextResponse("401: log in\n", 401)
         return RedirectResponse("/login", 303)
-
-
-def may_operate(session: Session, token: str) -> Response | None:
-    """The refusal, where there is one, of something that changes anything."""
-    if not session.has_token(token):
-        return PlainTextResponse("403: the form is too old; load the page again\n", 403)
-    if session.role is not Role.OPERATE:
-        return PlainTextResponse("403: you may look, but not change anything\n", 403)
-    return None
 
 
 def set_cookie(response: Response, request: Request, key: str) -> None:

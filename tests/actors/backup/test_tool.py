@@ -322,7 +322,7 @@ def test_a_server_that_is_killed_in_the_middle(settings: Make, hold: Callable[[P
 
 
 def test_no_more_is_kept_of_what_a_program_says_than_its_beginning_and_end() -> None:
-    said = tool._Said(Path(os.devnull).open("rb"), [])  # noqa: SIM115
+    said = tool._Said(Path(os.devnull).open("rb"), [])  # noqa: SIM115  (its thread closes it)
     said._reading.join()
     for number in range(1000):
         said._add([f"line {number} {'x' * 1000}".encode()])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from carrier.monitor.console.app import Console
-from carrier.monitor.console.forms import Form, FormError, read
-from carrier.monitor.console.gate import may_operate
+from carrier.monitor.console.forms import Form, Refused, read_order
 from carrier.monitor.console.orders import VERBS
 from carrier.monitor.failed import Counted
 from carrier.monitor.failed.index import Wanted
@@ -32,33 +30,22 @@ def live(request: Request, console: Console) -> Response:
 
 def do(request: Request, console: Console) -> Response:
     """Send back, or throw away: the messages that are chosen, or all that are wanted up to the last one counted."""
-    try:
-        form = read(request)
-    except FormError as error:
-        return PlainTextResponse(f"400: {error}\n", 400)
-    session = request.state.session
-    if refused := may_operate(session, form.one("token")):
-        return refused
+    form = read_order(request)
     verb = next((each for each in VERBS if each == form.one("do")), None)
     if verb is None:
-        return PlainTextResponse("400: nothing to do is named\n", 400)
+        raise Refused(400, "nothing to do is named")
     counted, what = _chosen(form, console)
     if counted.number:
-        console.orders.give(verb, counted, what, session.who)
+        console.orders.give(verb, counted, what, request.state.session.who)
     return RedirectResponse(_back(form), 303)
 
 
 def stop(request: Request, console: Console) -> Response:
     """End an order between two messages."""
-    try:
-        form = read(request)
-    except FormError as error:
-        return PlainTextResponse(f"400: {error}\n", 400)
-    if refused := may_operate(request.state.session, form.one("token")):
-        return refused
+    form = read_order(request)
     number = form.one("order")
     if not number.isascii() or not number.isdigit() or not console.orders.stop(int(number[:9])):
-        return PlainTextResponse("404: there is no such order any more\n", 404)
+        raise Refused(404, "there is no such order any more")
     return RedirectResponse(_back(form), 303)
 
 
@@ -91,6 +78,8 @@ def _back(form: Form) -> str:
 def _values(request: Request, console: Console) -> dict[str, Any]:
     query = request.query_params
     wanted = Wanted(query.get("group", ""), query.get("text", "").strip())
+    # Before anything is counted: a button acts on no more than its page has shown.
+    _, last_of_all = console.index.number(Wanted())
     number, last = console.index.number(wanted)
     given = query.get("page", "1")
     page = min(max(1, int(given[:9]) if given.isascii() and given.isdigit() else 1), max(1, -(-number // _PAGE)))
@@ -102,10 +91,7 @@ def _values(request: Request, console: Console) -> dict[str, Any]:
         "here": urlencode(here),
         "group": shown,
         "groups": groups,
-        "lasts": {
-            each.fingerprint: console.index.number(replace(wanted, fingerprint=each.fingerprint, text=""))[1]
-            for each in groups[:20]
-        },
+        "last_of_all": last_of_all,
         "entries": console.index.entries(wanted, offset=(page - 1) * _PAGE, limit=_PAGE),
         "number": number,
         "last": last,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from carrier.monitor.console.app import Console
-from carrier.monitor.console.forms import FormError, read
+from carrier.monitor.console.forms import read, read_own
 from carrier.monitor.console.gate import set_cookie
 from carrier.monitor.console.passwords import TooMany
 from carrier.monitor.console.sessions import COOKIE
@@ -24,10 +24,7 @@ def enter(request: Request, console: Console) -> Response:
     """Check the password."""
     address = request.client.host if request.client else "?"
     try:
-        password = read(request).one("password")
-        role = console.gate.passwords.role(password, address)
-    except FormError as error:
-        return PlainTextResponse(f"400: {error}\n", 400)
+        role = console.gate.passwords.role(read(request).one("password"), address)
     except TooMany as error:
         response = console.page(request, "login.html", 429, problem=f"{str(error).capitalize()}.")
         response.headers["Retry-After"] = str(round(error.seconds) + 1)
@@ -45,8 +42,7 @@ def enter(request: Request, console: Console) -> Response:
 
 def leave(request: Request, console: Console) -> Response:
     """End the session."""
-    if not request.state.session.has_token(read(request).one("token")):
-        return PlainTextResponse("403: the form is too old; load the page again\n", 403)
+    read_own(request)
     console.gate.sessions.end(request.cookies.get(COOKIE))
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from carrier.monitor.console.app import Console
-from carrier.monitor.console.forms import FormError, read
-from carrier.monitor.console.gate import may_operate
+from carrier.monitor.console.forms import Refused, read_order
 from carrier.monitor.failed import FailedMessage, editing
 from carrier.monitor.failed.editing import EditError
 from carrier.store import audit
@@ -51,19 +49,14 @@ def edit(request: Request, console: Console) -> Response:
         return _gone(request, console)
     draft = editing.draft(failed)
     if len(draft) > _EDITED:
-        return PlainTextResponse("413: it is too large for a page: carrier failed edit\n", 413)
+        raise Refused(413, "it is too large for a page: carrier failed edit")
     return _form(request, console, key, failed, draft)
 
 
 def send(request: Request, console: Console) -> Response:
     """Check what was made of it, and send it in its place."""
-    try:
-        form = read(request)
-    except FormError as error:
-        return PlainTextResponse(f"400: {error}\n", 400)
+    form = read_order(request)
     session, key = request.state.session, form.one("key")
-    if refused := may_operate(session, form.one("token")):
-        return refused
     failed = console.index.one(key)
     if failed is None:
         return _gone(request, console)
@@ -78,7 +71,7 @@ def send(request: Request, console: Console) -> Response:
     audit.complete(audited, sent)
     if not mended.done:
         return _form(request, console, key, failed, draft, f"It is not sent: {sent}")
-    return RedirectResponse(f"/failed?{urlencode({'sent': out.id})}", 303)
+    return RedirectResponse("/failed", 303)
 
 
 def _form(
