@@ -20,13 +20,13 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 def test_procfile_and_compose_start_commands_that_there_are() -> None:
     started = [line.partition(": ")[2].split() for line in (ROOT / "Procfile").read_text().splitlines()]
     started += [service["command"] for service in COMPOSE["services"].values() if "command" in service]
-    assert [words[0] for words in started] == ["carrier"] * 4
-    assert {words[1] for words in started} == {"worker", "scheduler"} <= set(COMMANDS)
+    assert [words[0] for words in started] == ["carrier"] * 6
+    assert {words[1] for words in started} == {"worker", "scheduler", "web"} <= set(COMMANDS)
 
 
 def test_compose_sets_settings_that_there_are() -> None:
     known = {name.upper() for name in Settings.model_fields}
-    for name in ("worker", "scheduler"):
+    for name in ("worker", "scheduler", "web"):
         assert set(COMPOSE["services"][name]["environment"]) <= known
 
 

@@ -7,7 +7,7 @@ from actors.handling import message_id
 from carrier.messaging.actor import actor
 from carrier.messaging.errors import TemporaryError
 from carrier.store.errors import StoreUnavailable
-from settings import get_settings
+from settings import current_settings
 
 #: Milliseconds: more than any time_limit of a database.
 TIME_LIMIT = 25 * 3_600_000
@@ -30,6 +30,6 @@ def send_backup(backup: Backup) -> None:
     from actors.backup.trouble import BackupError
 
     try:
-        back_up(backup, message_id(), get_settings())
+        back_up(backup, message_id(), current_settings())
     except (BackupError, StoreUnavailable, OSError) as error:
         raise TemporaryError(str(error), least=_LEAST) from error

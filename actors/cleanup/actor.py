@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.cleanup.payload import Cleanup
 from carrier.messaging.actor import actor
-from settings import get_settings
+from settings import current_settings
 
 #: Milliseconds that one cleanup may take: an hour.
 TIME_LIMIT = 3600 * 1000
@@ -15,4 +15,4 @@ def send_cleanup(cleanup: Cleanup) -> None:
     """Delete old files."""
     from actors.cleanup.handler import clean_up
 
-    clean_up(cleanup, get_settings())
+    clean_up(cleanup, current_settings())

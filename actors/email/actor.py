@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.email.payload import Email
 from actors.handling import message_id
 from carrier.messaging.actor import actor
-from settings import get_settings
+from settings import current_settings
 
 
 # Greylists and full mailboxes want minutes to hours.
@@ -14,4 +14,4 @@ def send_email(email: Email) -> None:
     """Send an e-mail."""
     from actors.email.handler import deliver
 
-    deliver(email, message_id(), get_settings())
+    deliver(email, message_id(), current_settings())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.handling import message_id
 from actors.notification.payload import Notification
 from carrier.messaging.actor import actor
-from settings import get_settings
+from settings import current_settings
 
 
 # As an e-mail, which some are sent by.
@@ -21,4 +21,4 @@ def send_notification(notification: Notification) -> None:
     """Notify a user."""
     from actors.notification.handler import notify
 
-    notify(notification, message_id(), get_settings())
+    notify(notification, message_id(), current_settings())

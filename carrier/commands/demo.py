@@ -18,6 +18,8 @@ from carrier.commands.terminal import plain
 from settings import Settings
 
 _DAY = 86_400
+#: Somebody to whom nothing can be sent before people say where.
+_NOBODY = "user123"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class _Errors(Middleware):
 @click.option(
     "--timeout", type=click.IntRange(1), default=60, show_default=True, help="Seconds to wait for the effects."
 )
-def command(timeout: int) -> None:
+@click.option("--fail-one", is_flag=True, help="Leave a fifth message in failed_queue, for somebody to mend.")
+def command(timeout: int, fail_one: bool) -> None:
     """Send one message of each type, work on them, and show what they did."""
     from carrier.messaging.service import messages
     from settings import get_settings
@@ -62,6 +65,7 @@ def command(timeout: int) -> None:
     messages.start_consumers(threads=4)
     try:
         missing = _watch(steps, timeout)
+        reason = _fail_one(settings, timeout) if fail_one and not missing else None
     finally:
         messages.stop()
         messages.broker.close()
@@ -70,7 +74,26 @@ def command(timeout: int) -> None:
     if missing:
         raise click.ClickException(f"no effect within {timeout} s: {', '.join(step.type for step in missing)}")
     click.echo("All four are done.")
+    if reason is not None:
+        click.echo("A fifth has failed on purpose:")
+        click.echo(plain(f"  {'notification':<13} {reason}"))
     _show_schedules(settings)
+
+
+def _fail_one(settings: Settings, timeout: int) -> str | None:
+    """Send what nobody can deliver yet, and wait until it has failed; says why."""
+    from carrier.messaging.service import messages
+    from carrier.monitor.failed import Filter, find
+
+    if _NOBODY in settings.config.recipients:
+        return None
+    sent = messages.send_notification(_NOBODY, "email", "Mended", "You have mended your first failure.")
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        for failed in find(messages.broker, Filter(ids={sent})).messages:
+            return failed.message
+        time.sleep(0.05)  # as above
+    raise click.ClickException(f"{sent} has neither failed nor is it known why within {timeout} s")
 
 
 def _show_schedules(settings: Settings) -> None:

@@ -101,7 +101,7 @@ class _Child:
 @click.command("supervise")
 @click.option("--processes", "-p", type=click.IntRange(1, 100), default=2, show_default=True, help="Worker processes.")
 def command(processes: int) -> None:
-    """Run worker and scheduler, and start again what dies, until SIGTERM or ctrl-C."""
+    """Run worker, scheduler and console, and start again what dies, until SIGTERM or ctrl-C."""
     from settings import get_settings
 
     settings = get_settings()
@@ -121,6 +121,7 @@ def command(processes: int) -> None:
     children = [
         _Child("worker", [*carrier, "worker", "--processes", str(processes)], logs / "worker.log"),
         _Child("scheduler", [*carrier, "scheduler"], logs / "scheduler.log"),
+        _Child("web", [*carrier, "web"], logs / "web.log"),
     ]
     ending = False
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import click
 
 from carrier.commands import log_to_stderr
@@ -24,13 +27,22 @@ def command(host: str | None, port: int | None) -> None:
     if settings.console_password is None and not is_loopback(host):
         raise click.UsageError(f"{host} can be reached from elsewhere: set CONSOLE_PASSWORD first, or use 127.0.0.1")
     log_to_stderr(settings.log_level)
+    listening = _listen(host, port)
     click.echo(f"The console is at http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
-    uvicorn.run(
+    config = uvicorn.Config(
         application(load(), settings),
-        host=host,
-        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=3,
     )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Here, before anything else begins: a port that is taken is said in a line."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise click.ClickException(f"cannot listen at {host}, port {port}: {reason}; set PORT") from None

@@ -23,6 +23,17 @@ def test_all_four_effects_are_there_and_nothing_else_is_printed(run: Run, tmp_pa
     assert [path.name for path in (tmp_path / "var" / "demo").iterdir()] == ["young.log"]
 
 
+def test_a_fifth_message_is_left_to_be_mended(run: Run, tmp_path: Path) -> None:
+    done = run("carrier", "demo", "--fail-one")
+    assert (done.stderr, done.returncode) == ("", 0)
+    said = done.stdout.splitlines()
+    place = said.index("A fifth has failed on purpose:")
+    assert "add [recipients.user123]" in said[place + 1]
+    assert "add [recipients.user123]" in run("carrier", "failed", "list").stdout
+    (tmp_path / "carrier.toml").write_text('[recipients.user123]\nemail = "user@example.com"\n')
+    assert "on purpose" not in run("carrier", "demo", "--fail-one").stdout, "it would not fail"
+
+
 def test_it_runs_on_rabbitmq_too(run: Run, rabbitmq_node: RabbitmqServer, tmp_path: Path) -> None:
     backend = Rabbitmq(rabbitmq_node, tmp_path / "var")
     done = run("carrier", "demo", **backend.environment)

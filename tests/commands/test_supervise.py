@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from tests.programs import Run, Start
+from tests.servers.ports import answers, free_port
 from tests.servers.process import Process
 from tests.waiting import wait_until
 
@@ -27,9 +28,10 @@ def children(pid: int) -> dict[str, int]:
 
 
 def test_a_killed_worker_is_started_again_and_sigterm_ends_all(start: Start, run: Run, tmp_path: Path) -> None:
-    supervisor: Process = start("carrier", "supervise", "--processes", "1")
-    first = wait_until(lambda: len(found := children(supervisor.pid)) == 2 and found, "both run")
-    assert set(first) == {"worker", "scheduler"}
+    supervisor: Process = start("carrier", "supervise", "--processes", "1", PORT=str(port := free_port()))
+    first = wait_until(lambda: len(found := children(supervisor.pid)) == 3 and found, "all run")
+    assert set(first) == {"worker", "scheduler", "web"}
+    wait_until(lambda: answers(port), "the console answers")
     second = run("carrier", "supervise")
     assert second.returncode == 1
     assert "runs already" in second.stderr
@@ -45,9 +47,9 @@ def test_a_killed_worker_is_started_again_and_sigterm_ends_all(start: Start, run
 
 
 def test_a_killed_supervisor_takes_its_children_with_it(start: Start, run: Run) -> None:
-    supervisor = start("carrier", "supervise", "--processes", "1")
-    first = wait_until(lambda: len(found := children(supervisor.pid)) == 2 and found, "both run")
+    supervisor = start("carrier", "supervise", "--processes", "1", PORT=str(free_port()))
+    first = wait_until(lambda: len(found := children(supervisor.pid)) == 3 and found, "all run")
     os.kill(supervisor.pid, signal.SIGKILL)
-    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in first.values()), "both have ended")
-    again = start("carrier", "supervise", "--processes", "1")
-    wait_until(lambda: len(children(again.pid)) == 2, "another one can start")
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in first.values()), "all have ended")
+    again = start("carrier", "supervise", "--processes", "1", PORT=str(free_port()))
+    wait_until(lambda: len(children(again.pid)) == 3, "another one can start")

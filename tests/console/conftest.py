@@ -9,6 +9,7 @@ import pytest
 
 from carrier.messaging.broker import Broker
 from tests.console.browser import Client
+from tests.console.chromium import chromium, page  # noqa: F401  (fixtures)
 from tests.contract.backend import Backend, Embedded, Rabbitmq
 from tests.programs import Start
 from tests.servers.ports import answers, free_port
