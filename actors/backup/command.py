@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrier.commands.terminal import plain, size, table
+from carrier.commands.terminal import plain, table
+from carrier.monitor.units import size
 
 if TYPE_CHECKING:
     from actors.backup.verify import Stored

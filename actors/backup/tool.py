@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,27 +175,63 @@ def running(
         BackupError: it cannot be started.
     """
     theirs, ours = os.pipe()
-    tool = None
+
+    def start() -> Tool:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARDED, "sh", *words],
+            env=dict(environment),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[secret.descriptor for secret in secrets],
+            start_new_session=True,
+        )
+        return Tool(Path(words[0]).name, process, limits, hidden)
+
+    starting = None
     try:
+        starting = _Starting(start)
         try:
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARDED, "sh", *words],
-                env=dict(environment),
-                stdin=theirs,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[secret.descriptor for secret in secrets],
-                start_new_session=True,
-            )
+            tool = starting.wait()
         except OSError as error:
             raise BackupError(f"{words[0]} cannot be started: {error}") from error
-        tool = Tool(Path(words[0]).name, process, limits, hidden)
         yield tool
     finally:
-        if tool is not None:
-            tool.close()
+        if starting is not None:
+            starting.close()
         for descriptor in (theirs, ours, *(secret.descriptor for secret in secrets)):
             os.close(descriptor)
+
+
+class _Starting:
+    """Starts a program in a thread of its own: a handler's thread may be interrupted anywhere, by a time limit, and
+    what it has half started then would be left behind."""
+
+    def __init__(self, start: Callable[[], Tool]) -> None:
+        self._start = start
+        self._tool: Tool | None = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="carrier-starting", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._tool = self._start()
+        except Exception as error:  # noqa: BLE001  (whoever waits is told)
+            self._error = error
+
+    def wait(self) -> Tool:
+        """The program, once it runs. Raises what starting it has raised."""
+        self._thread.join()
+        if self._tool is None:
+            raise self._error or RuntimeError("it was not started")
+        return self._tool
+
+    def close(self) -> None:
+        """End it, if it was started."""
+        self._thread.join()
+        if self._tool is not None:
+            self._tool.close()
 
 
 class _Said:

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from carrier.commands.terminal import plain, size, table
+from carrier.commands.terminal import plain, table
 from carrier.messaging.figures import Figures
+from carrier.monitor.units import size
 
 #: Seconds between two looks of --watch.
 _EVERY = 2.0

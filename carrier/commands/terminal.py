@@ -28,12 +28,3 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in texts:
         cells = [format(cell, pad) for cell, pad in zip(row, pads or [""] * len(row), strict=True)]
         click.echo("  ".join(cells).rstrip())
-
-
-def size(number: float) -> str:
-    """Bytes as people read them, in powers of 1,000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"

@@ -34,7 +34,7 @@ from carrier.messaging.event import DEFERRED, DONE, FAILED, RETRYING, Event, Eve
 from carrier.messaging.failure import FAILED_QUEUE, Failure, failure_of
 from carrier.messaging.feed import Feed
 from carrier.messaging.fields import wrong_options
-from carrier.messaging.figures import Figures
+from carrier.messaging.figures import Figures, WorkerFigures
 from carrier.messaging.fires import Fires
 from carrier.messaging.joining import Joining
 from carrier.messaging.lane import Lane
@@ -42,6 +42,8 @@ from carrier.messaging.lease import Lease
 from carrier.messaging.middleware import FOLLOWING, attempts, default_middleware, is_plain_retries
 from carrier.messaging.outcome import Back, Dropped, Failed, Later
 from carrier.messaging.outgoing import Enqueued, Outgoing, outgoing
+from carrier.messaging.reporting import Reporting
+from carrier.messaging.roster import Roster
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ class Broker(Joining):
     """The base of both brokers.
 
     Parameters:
-        middleware: in the place of the default; in front of it there are always Ending, Deaths and Fires.
+        middleware: in the place of the default; in front of it there are always Ending, Deaths, Fires
+            and Reporting.
         grace: seconds that running handlers have when their process is told to end.
 
     Attributes:
@@ -71,7 +74,7 @@ class Broker(Joining):
         self.ending = Ending(grace)
         given = default_middleware() if middleware is None else middleware
         self.fires = Fires()
-        super().__init__(middleware=[self.ending, Deaths(), self.fires, *given])
+        super().__init__(middleware=[self.ending, Deaths(), self.fires, Reporting(), *given])
         self.failure_listeners: list[FailureListener] = []
         self.event_listeners: list[EventListener] = []
         self._settling = threading.local()
@@ -126,6 +129,22 @@ class Broker(Joining):
     @abstractmethod
     def feed(self) -> Feed:
         """News of failed_queue from now on.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be reached.
+        """
+
+    @abstractmethod
+    def report(self, worker: WorkerFigures) -> None:
+        """Tell whoever has opened a :meth:`roster` how this process is; returns at once, and promises nothing."""
+
+    @abstractmethod
+    def report_end(self, worker: WorkerFigures) -> None:
+        """Tell them that it works no more, because it was told to end."""
+
+    @abstractmethod
+    def roster(self) -> Roster:
+        """Who works.
 
         Raises:
             BrokerUnavailable: the broker cannot be reached.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -29,12 +30,54 @@ class QueueFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """A handler that runs: which message it has, and since when (Unix time in s)."""
+
+    type: str
+    id: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFigures:
-    """One process that takes messages: where it runs, and from which queues it takes."""
+    """One process that takes messages. It tells all this itself, every few seconds; RabbitMQ knows the first three.
+
+    Attributes:
+        threads: how many messages it handles at a time.
+        running: how many it handles now.
+        busy: what it handles, the oldest first; of very many not all.
+        waits: by queues, how long in s a message had waited there at most of those that were begun since it told the
+            last time.
+        done: how many attempts went well since it has started, and in ``errors`` how many did not.
+        memory: bytes that it has in RAM.
+        started: Unix time in s, as is ``at``: when it told this.
+    """
 
     host: str
     process: int
     queues: list[str]
+    threads: int | None = None
+    running: int = 0
+    busy: list[Busy] = field(default_factory=list)
+    done: int | None = None
+    errors: int | None = None
+    waits: dict[str, float] = field(default_factory=dict)
+    memory: int | None = None
+    started: float | None = None
+    at: float | None = None
+
+    @classmethod
+    def read(cls, text: bytes) -> WorkerFigures | None:
+        """What a process has told, as JSON; None for what another version means by it."""
+        try:
+            fields = json.loads(text)
+            return cls(**{**fields, "busy": [Busy(**each) for each in fields.get("busy", [])]})
+        except (ValueError, TypeError, AttributeError):
+            return None
+
+    def write(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self)).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import mmap
 import os
 import secrets
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -35,6 +35,8 @@ _SIZE = _HEAD + _SLOTS * _SLOT.size
 _FORGOTTEN = 30 * 86_400_000
 #: Files of processes that died and were handling nothing which are kept: what they had done may be handed out again.
 _KEPT = 50
+#: What a file is called whose process has died and was dealt with, and the seconds for which people are told of it.
+_LOST, _TOLD = ".lost", 3600
 
 
 class State(IntEnum):
@@ -106,18 +108,26 @@ class Lease:
             unnamed.unlink(missing_ok=True)
             raise
         self._free = deque(range(_SLOTS))
+        self._made = time.time()
         self._lock = threading.Lock()
         self.note(())
 
     def note(self, queues: Iterable[str]) -> None:
         """Write down, for people, from which queues this process takes."""
         names = sorted(queues)
-        told = WorkerFigures(socket.gethostname(), os.getpid(), names)
-        text = json.dumps(asdict(told)).encode()
+        told = WorkerFigures(socket.gethostname(), os.getpid(), names, started=self._made)
+        self.report(told)
+
+    def report(self, told: WorkerFigures) -> None:
+        """Write down, for people, how this process is."""
+        text = told.write()
+        if len(text) > _HEAD:
+            text = replace(told, busy=[]).write()
         if len(text) > _HEAD:  # hundreds of queues
-            text = json.dumps(asdict(replace(told, queues=[f"{len(names)} queues"]))).encode()
+            text = replace(told, busy=[], queues=[f"{len(told.queues)} queues"]).write()
         with self._lock:
-            self._map[:_HEAD] = text.ljust(_HEAD, b"\0")
+            if not self._map.closed:
+                self._map[:_HEAD] = text.ljust(_HEAD, b"\0")
 
     def begin(self, key: str) -> int | None:
         """Note that a handler begins with the message ``key``. Returns its slot; None when there is none left."""
@@ -250,6 +260,32 @@ def remove(folder: Path, owner: int) -> None:
     _path(folder, owner).unlink(missing_ok=True)
 
 
+def retire(folder: Path, owner: int) -> None:
+    """As :func:`remove`, but people are told of it for a while: it died, and was not stopped."""
+    path = _path(folder, owner)
+    for old in folder.glob(f"*{_LOST}"):
+        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+            if old.stat().st_mtime < time.time() - _TOLD:
+                old.unlink()
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path)
+        path.rename(path.with_suffix(_LOST))
+
+
+def lost(folder: Path) -> list[WorkerFigures]:
+    """The processes that took from queues and died, with what they told last."""
+    dead = [(path, path.suffix == _LOST) for path in [*folder.glob(f"*{_LOST}"), *folder.glob("*.lease")]]
+    found = []
+    for path, is_known in dead:
+        with contextlib.suppress(FileNotFoundError):  # it is told of no longer
+            content = path.read_bytes()
+            old = path.stat().st_mtime < time.time() - _TOLD
+            told = None if old and is_known else _told(content)
+            if told and told.queues and (is_known or is_dead(folder, int(path.stem, 16))):
+                found.append(told)
+    return sorted(found, key=lambda each: each.at or 0.0, reverse=True)
+
+
 def workers(folder: Path) -> list[WorkerFigures]:
     """The living processes that take from queues."""
     found = []
@@ -274,10 +310,7 @@ def _read(folder: Path, owner: int) -> bytes:
 def _told(content: bytes) -> WorkerFigures | None:
     """What a process has noted for people; None for one that has not come to it."""
     text = content[:_HEAD].rstrip(b"\0")
-    try:
-        return WorkerFigures(**json.loads(text)) if text else None
-    except TypeError:
-        return None  # a process of an earlier version
+    return WorkerFigures.read(text) if text else None
 
 
 def _worker(content: bytes) -> str:

@@ -14,13 +14,14 @@ from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, delete, select
+from sqlalchemy import Executable, bindparam, delete, func, select
 
 from carrier.store.database import insert, look_up, session, transaction
 from carrier.store.models import DeliveryEntry, as_text
 
 #: Rows are kept for so long, and looked for after so many new ones.
 _KEPT, _FORGETTING = timedelta(days=90), 10_000
+_LATELY = timedelta(hours=1)
 #: A transaction waits for this share of those who send, but no longer than so many seconds (bin/bench email).
 _SHARE, _GATHERING = 0.75, 0.02
 
@@ -61,6 +62,32 @@ def of(message_id: str) -> list[DeliveryEntry]:
     with session(reading=True) as opened:
         found = select(DeliveryEntry).where(DeliveryEntry.message_id == message_id)
         return list(opened.scalars(found.order_by(DeliveryEntry.recipient)))
+
+
+def newest(limit: int, *, offset: int = 0, text: str = "", state: State | None = None) -> list[DeliveryEntry]:
+    """The newest of all, first. Raises as :func:`known`.
+
+    Parameters:
+        text: stands in the address, or is the message's id.
+    """
+    wanted = select(DeliveryEntry).order_by(DeliveryEntry.at.desc(), DeliveryEntry.message_id, DeliveryEntry.recipient)
+    if text:
+        text = as_text(text)
+        wanted = wanted.where(
+            DeliveryEntry.recipient.icontains(text, autoescape=True) | (DeliveryEntry.message_id == text)
+        )
+    if state is not None:
+        wanted = wanted.where(DeliveryEntry.state == state)
+    with session(reading=True) as opened:
+        return list(opened.scalars(wanted.limit(limit).offset(offset)))
+
+
+def lately() -> dict[State, int]:
+    """How many recipients servers have answered for in the last hour, by what they said. Raises as :func:`known`."""
+    counted = select(DeliveryEntry.state, func.count()).where(DeliveryEntry.at > datetime.now(UTC) - _LATELY)
+    with session(reading=True) as opened:
+        found = dict(opened.execute(counted.group_by(DeliveryEntry.state)).tuples().all())
+    return {state: found.get(state, 0) for state in State}
 
 
 def record(message_id: str, replies: Mapping[str, Reply]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
@@ -11,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 #: Milliseconds that a page has to show what is waited for.
 PATIENCE = 15_000
 #: Whoever is root has no sandbox; and no request of the browser's own leaves this machine.
-_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="session")
@@ -20,15 +22,15 @@ def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path is not None, "chromium was not found; bin/test installs it"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield browser
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page of somebody who has not been here before."""
-    context = chromium.new_context(locale="en")
+@contextmanager
+def watched(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page of somebody who has not been here before; what Chromium finds wrong with it is an error in the end."""
+    context = browser.new_context(locale="en", **options)
     page, trouble = context.new_page(), list[str]()
     page.set_default_timeout(PATIENCE)
 
@@ -42,3 +44,10 @@ def page(chromium: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert trouble == [], "the browser has complained"
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """One."""
+    with watched(chromium) as page:
+        yield page

@@ -54,10 +54,10 @@ def test_without_a_password_only_this_machine_is_answered(serve: Serve, run: Run
 
 def test_nothing_is_seen_without_the_password(serve: Serve) -> None:
     client = serve(CONSOLE_PASSWORD="geheim", CONSOLE_VIEW_PASSWORD="schauen")
-    for path in ("/", "/failed", "/failed/message?key=00", "/audit", "/nothing", "/overview/live"):
+    for path in ("/", "/failed", "/failed/message?key=00", "/audit", "/nothing", "/workers", "/backups"):
         answer = client.get(path)
         assert (answer.status, answer.headers["location"]) == (303, "/login"), path
-    assert client.get("/overview/live", HX_Request="true").headers["hx-redirect"] == "/login"
+    assert client.get("/", HX_Request="true").headers["hx-redirect"] == "/login"
     for path in ("/failed/do", "/failed/edit", "/failed/stop", "/logout"):
         assert client.post(path, {"do": "discard"}).status == 401, path
     assert client.get("/healthz").text == "ok\n"

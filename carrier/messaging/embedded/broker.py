@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from dramatiq.middleware import Middleware
@@ -23,10 +23,11 @@ from carrier.messaging.embedded.consumer import EmbeddedConsumer
 from carrier.messaging.embedded.database import Database, DiskAlarm
 from carrier.messaging.embedded.feed import EmbeddedFeed
 from carrier.messaging.embedded.ledger import Ledger
+from carrier.messaging.embedded.roster import EmbeddedRoster
 from carrier.messaging.embedded.walk import EmbeddedWalk
 from carrier.messaging.errors import BrokerUnavailable, PublishError
 from carrier.messaging.failure import FAILED_QUEUE
-from carrier.messaging.figures import Figures, QueueFigures
+from carrier.messaging.figures import Figures, QueueFigures, WorkerFigures
 from carrier.messaging.outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class EmbeddedBroker(Broker):
                     case lease.Ended(well=True):
                         connection.execute(schema.DELETE, (seq, owner))
             released = connection.execute(schema.RELEASE_ALL_OF, (owner,)).rowcount
-        lease.remove(self.leases, owner)
+        lease.retire(self.leases, owner)
         return released
 
     @property
@@ -210,6 +211,20 @@ class EmbeddedBroker(Broker):
     def walk(self, queue_name: str) -> EmbeddedWalk:
         """See :meth:`Broker.walk`."""
         return EmbeddedWalk(self, queue_name)
+
+    def report(self, worker: WorkerFigures) -> None:
+        """See :meth:`Broker.report`: it is written into the file that this process has locked."""
+        opened = self._open
+        if opened is not None and opened.lease is not None:
+            opened.lease.report(worker)
+
+    def report_end(self, worker: WorkerFigures) -> None:
+        """See :meth:`Broker.report_end`: the file goes when the broker is closed."""
+        self.report(replace(worker, queues=[]))
+
+    def roster(self) -> EmbeddedRoster:
+        """See :meth:`Broker.roster`."""
+        return EmbeddedRoster(self)
 
     def feed(self) -> EmbeddedFeed:
         """See :meth:`Broker.feed`."""

@@ -22,7 +22,7 @@ from carrier.messaging.broker import GRACE, Broker
 from carrier.messaging.declared import CarriedOver, Declared
 from carrier.messaging.errors import BrokerUnavailable, PublishError, TopologyMismatch
 from carrier.messaging.failure import FAILED_QUEUE
-from carrier.messaging.figures import Figures
+from carrier.messaging.figures import Figures, WorkerFigures
 from carrier.messaging.lease import Lease, sweep
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import events, inspection, moving, topology
@@ -36,6 +36,7 @@ from carrier.messaging.rabbitmq.publication import UNCONFIRMED, publication
 from carrier.messaging.rabbitmq.publisher import Publisher
 from carrier.messaging.rabbitmq.registration import register
 from carrier.messaging.rabbitmq.revival import revive
+from carrier.messaging.rabbitmq.roster import RabbitmqRoster
 from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
 logger = logging.getLogger(__name__)
@@ -252,6 +253,18 @@ class RabbitmqBroker(Broker):
     def walk(self, queue_name: str) -> RabbitmqWalk:
         """See :meth:`Broker.walk`."""
         return RabbitmqWalk(self, queue_name)
+
+    def report(self, worker: WorkerFigures) -> None:
+        """See :meth:`Broker.report`."""
+        events.report(self, worker)
+
+    def report_end(self, worker: WorkerFigures) -> None:
+        """See :meth:`Broker.report_end`."""
+        events.report(self, worker, ended=True)
+
+    def roster(self) -> RabbitmqRoster:
+        """See :meth:`Broker.roster`."""
+        return RabbitmqRoster(self.nodes)
 
     def feed(self) -> RabbitmqFeed:
         """See :meth:`Broker.feed`."""

@@ -31,6 +31,8 @@ LONGEST_PASS = (2**LEVELS - 1) * UNIT
 OUT = "carrier.delay.out"
 #: Where changes of failed_queue are told, and their routing keys.
 EVENTS, ADDED, REMOVED = "carrier.events", "failed.added", "failed.removed"
+#: How a worker is, and that it has ended, go there too.
+REPORT, REPORT_END = "worker.report", "worker.end"
 MAX_PRIORITY = 9
 #: Seconds after which the answer that a queue is empty may mean that nobody has answered.
 _SILENT = 0.2

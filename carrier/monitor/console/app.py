@@ -41,12 +41,14 @@ class Console:
     orders: Orders
     templates: Any
 
-    def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
-        """A page, or a part of one."""
+    def page(self, request: Request, name: str, status: int = 200, /, **values: Any) -> Response:
+        """A page; or what changes of it, for a page that is there already."""
         session = request.state.session
         latest = self.sampling.latest() if session is not None else None
         text = self.templates.get_template(name).render(
-            request_path=request.url.path,
+            layout="live.html" if is_live(request) else "base.html",
+            path=request.url.path,
+            here=f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path,
             session=session,
             may_operate=session is not None and session.role is Role.OPERATE,
             has_login=self.gate.passwords.are_set,
@@ -55,6 +57,11 @@ class Console:
             **values,
         )
         return HTMLResponse(text.encode("utf-8", "replace"), status)
+
+
+def is_live(request: Request) -> bool:
+    """Whether it is a page that looks for what has changed on it."""
+    return "hx-request" in request.headers
 
 
 Page = Callable[[Request, Console], Response]

@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from carrier.monitor.units import size, span
+
 _TEMPLATES = Path(__file__).parent / "templates"
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def environment() -> Environment:
@@ -23,13 +24,18 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(number=number, ago=ago, points=points)
+    made.filters.update(number=number, rate=rate, ago=ago, points=points, size=size, span=span)
     return made
 
 
 def number(value: float | None) -> str:
     """With thin spaces between thousands; a dash for what nobody knows."""
     return "\u2013" if value is None else f"{value:,.0f}".replace(",", "\u2009")
+
+
+def rate(value: float | None) -> str:
+    """How many in a second: small ones with a digit behind the point."""
+    return number(value) if value is None or value == 0 or value >= 10 else f"{value:.1f}"
 
 
 def ago(text: str | datetime | None) -> Markup:
@@ -39,26 +45,20 @@ def ago(text: str | datetime | None) -> Markup:
         return escape(text or "\u2013")
     seconds = (datetime.now(UTC) - moment).total_seconds()
     exact = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    shown = _span(abs(seconds))
-    said = "now" if shown == "0 s" else (f"{shown} ago" if seconds >= 0 else f"in {shown}")
+    shown = span(abs(seconds))
+    said = "now" if abs(seconds) < 1 else (f"{shown} ago" if seconds >= 0 else f"in {shown}")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), exact, said)
 
 
-def points(values: Sequence[float], width: int = 600, height: int = 80) -> str:
-    """A line of them in an SVG of this size, the newest at the right."""
-    if not values:
+def points(values: Sequence[float | None], width: int = 600, height: int = 80) -> str:
+    """A line of them in an SVG of this size, the newest at the right; what nobody knows is none."""
+    known = [each or 0 for each in values]
+    if not known:
         return ""
-    most, step = max(max(values), 1), width / max(len(values) - 1, 1)
+    most, step = max(*known, 1), width / max(len(known) - 1, 1)
     return " ".join(
-        f"{place * step:.1f},{height - 4 - each / most * (height - 8):.1f}" for place, each in enumerate(values)
+        f"{place * step:.1f},{height - 4 - each / most * (height - 8):.1f}" for place, each in enumerate(known)
     )
-
-
-def _span(seconds: float) -> str:
-    for name, length in _UNITS:
-        if seconds >= length:
-            return f"{seconds / length:.0f} {name}"
-    return "0 s"
 
 
 def _moment(text: Any) -> datetime | None:

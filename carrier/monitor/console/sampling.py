@@ -6,12 +6,15 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError
 from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.figures import Figures
+from carrier.messaging.roster import Roster, Workers
+from carrier.monitor.console.pace import Pace
 from carrier.monitor.status import status
 
 logger = logging.getLogger(__name__)
@@ -22,13 +25,19 @@ _EVERY, _KEPT = 2.0, 150
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was seen at a moment; the sums leave failed_queue out."""
+    """What was seen at a moment; the sums leave failed_queue out.
+
+    Attributes:
+        done, errors: attempts per second.
+    """
 
     at: float
     waiting: int
     running: int
     delayed: int
     failed: int
+    done: float | None = None
+    errors: float | None = None
 
 
 class Sampling:
@@ -36,12 +45,16 @@ class Sampling:
 
     Attributes:
         figures: the last that were seen; None before the first.
+        workers: who works, and who is lost.
+        pace: how fast.
         trouble: why the broker cannot be looked at; None while it can.
     """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self.figures: Figures | None = None
+        self.workers = Workers()
+        self.pace = Pace()
         self.trouble: str | None = None
         self._samples: deque[Sample] = deque(maxlen=_KEPT)
         self._looked = threading.Event()
@@ -59,19 +72,28 @@ class Sampling:
     def _run(self) -> None:
         while True:
             try:
-                figures = status(self._broker)
-                self._samples.append(sample(figures))
-                self.figures, self.trouble = figures, None
+                with closing(self._broker.roster()) as roster:
+                    self._look(roster)
             except CarrierError as error:
                 self.trouble = str(error)
             except Exception as error:
                 logger.exception("the broker cannot be looked at")
                 self.trouble = f"{type(error).__name__}: {error}"
             self._looked.set()
-            time.sleep(_EVERY)  # figures are asked for, not told
+            time.sleep(_EVERY)  # nobody tells when it can be looked at again
+
+    def _look(self, roster: Roster) -> None:
+        self.workers = roster.look(0)
+        while True:
+            figures = status(self._broker)
+            self.pace.note(self.workers.living, [each for each in figures.queues if each.name != FAILED_QUEUE])
+            self._samples.append(sample(figures, self.workers, self.pace))
+            self.figures, self.trouble = figures, None
+            self._looked.set()
+            self.workers = roster.look(_EVERY)
 
 
-def sample(figures: Figures) -> Sample:
+def sample(figures: Figures, workers: Workers, pace: Pace) -> Sample:
     """The sums."""
     queues = [each for each in figures.queues if each.name != FAILED_QUEUE]
     failed = sum(each.ready + (each.unacked or 0) for each in figures.queues if each.name == FAILED_QUEUE)
@@ -79,7 +101,10 @@ def sample(figures: Figures) -> Sample:
     return Sample(
         at=time.time(),
         waiting=sum(each.ready for each in queues),
-        running=sum(each.unacked or 0 for each in queues),
+        # What a worker has fetched and not begun is neither: only it knows.
+        running=sum(each.running for each in workers.living),
         delayed=delayed,
         failed=failed,
+        done=pace.done,
+        errors=pace.errors,
     )

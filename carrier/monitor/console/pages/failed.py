@@ -19,13 +19,8 @@ _PAGE = 50
 
 
 def page(request: Request, console: Console) -> Response:
-    """All of it."""
+    """What has failed, or of that what is looked for."""
     return console.page(request, "failed.html", **_values(request, console))
-
-
-def live(request: Request, console: Console) -> Response:
-    """What changes of it."""
-    return console.page(request, "failed_live.html", **_values(request, console))
 
 
 def do(request: Request, console: Console) -> Response:
@@ -85,10 +80,10 @@ def _values(request: Request, console: Console) -> dict[str, Any]:
     page = min(max(1, int(given[:9]) if given.isascii() and given.isdigit() else 1), max(1, -(-number // _PAGE)))
     groups = console.index.groups()
     shown = next((each for each in groups if each.fingerprint == wanted.fingerprint), None)
-    here = {name: value for name, value in (("group", wanted.fingerprint), ("text", wanted.text)) if value}
+    chosen = {name: value for name, value in (("group", wanted.fingerprint), ("text", wanted.text)) if value}
     return {
         "wanted": wanted,
-        "here": urlencode(here),
+        "chosen": urlencode(chosen),
         "group": shown,
         "groups": groups,
         "last_of_all": last_of_all,

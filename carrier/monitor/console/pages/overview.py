@@ -14,13 +14,8 @@ _GROUPS = 5
 
 
 def page(request: Request, console: Console) -> Response:
-    """All of it."""
+    """Figures, queues, what fails."""
     return console.page(request, "overview.html", **_values(console))
-
-
-def live(request: Request, console: Console) -> Response:
-    """What changes of it."""
-    return console.page(request, "overview_live.html", **_values(console))
 
 
 def health(request: Request, console: Console) -> Response:
@@ -33,9 +28,11 @@ def health(request: Request, console: Console) -> Response:
 
 def _values(console: Console) -> dict[str, Any]:
     console.sampling.latest()
-    groups = console.index.groups()
+    figures, groups = console.sampling.figures, console.index.groups()
     return {
-        "figures": console.sampling.figures,
+        "figures": figures,
+        "pace": console.sampling.pace,
+        "rates": any(each.publish_rate is not None for each in figures.queues) if figures else False,
         "samples": console.sampling.samples(),
         "groups": groups[:_GROUPS],
         "more": len(groups) - _GROUPS,

@@ -1,4 +1,4 @@
-// What pages need beside htmx: a pause of what is live, and a question before something is thrown away.
+// What pages need beside htmx: a pause of what is live, a question before something is thrown away, and the keyboard.
 "use strict";
 (() => {
   let paused = sessionStorage.getItem("paused") === "yes";
@@ -19,9 +19,19 @@
     const live = event.target.closest("[data-live]");
     if (live && (paused || document.hidden || live.contains(document.activeElement))) event.preventDefault();
   });
+  // What is wider than its place is scrolled by the keyboard, too.
+  const reach = () => {
+    for (const part of document.querySelectorAll(".scroll")) {
+      if (part.scrollWidth > part.clientWidth) part.setAttribute("tabindex", "0");
+      else part.removeAttribute("tabindex");
+    }
+  };
+  document.addEventListener("htmx:afterSwap", reach);
+  window.addEventListener("resize", reach);
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.ask;
     if (question && !window.confirm(question)) event.preventDefault();
   });
   show();
+  reach();
 })();
