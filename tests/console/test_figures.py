@@ -27,7 +27,7 @@ def tiles(client: Client) -> dict[str, int]:
 def of_the_broker(backend: Backend) -> tuple[int, int]:
     """How many wait and have failed, by the management API, or in the file."""
     if isinstance(backend, Rabbitmq):
-        queues = {each["name"]: each["messages_ready"] for each in backend.node.api(f"/queues/{backend.vhost}")}
+        queues = {each["name"]: each.get("messages_ready", 0) for each in backend.node.api(f"/queues/{backend.vhost}")}
         return queues.get("email_queue", 0), queues.get(FAILED_QUEUE, 0)
     return backend.ready("email_queue"), backend.ready(FAILED_QUEUE)
 
