@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from carrier.messaging import lease
 from carrier.messaging.embedded.broker import EmbeddedBroker
 from carrier.messaging.errors import BrokerUnavailable, PublishError
+from carrier.messaging.figures import WorkerFigures
 from tests.contract.conftest import ROOT
 from tests.waiting import wait_until
 
@@ -263,6 +265,26 @@ def test_closing_gives_back_descriptors_and_leases(tmp_path: Path) -> None:
     assert not list((tmp_path / "leases").iterdir())
     assert broker.counts()["q"] == {"ready": 1, "unacked": 0, "delayed": 0}, "it opens again, and has what was taken"
     broker.close()
+
+
+def test_who_has_died_is_told_of_for_an_hour(tmp_path: Path) -> None:
+    names = {}
+    for number in (1, 2):
+        dead = lease.Lease(tmp_path)
+        dead.report(WorkerFigures("host", number, ["q"], at=time.time()))
+        dead.abandon()  # its lock is free, as a dead process's is
+        names[number] = dead.owner
+    assert [each.process for each in lease.lost(tmp_path)] == [2, 1], "nobody has dealt with them yet"
+    assert lease.workers(tmp_path) == []
+    lease.retire(tmp_path, names[1])
+    assert [each.process for each in lease.lost(tmp_path)] == [2, 1]
+    assert lease.owners(tmp_path) == [names[2]]
+    (lost,) = tmp_path.glob("*.lost")
+    then = time.time() - 3700
+    os.utime(lost, (then, then))
+    assert [each.process for each in lease.lost(tmp_path)] == [2]
+    lease.retire(tmp_path, names[2])
+    assert not lost.exists(), "it is forgotten"
 
 
 def test_who_only_sends_leaves_no_lease_and_a_worker_removes_those_of_the_dead(tmp_path: Path) -> None:

@@ -261,12 +261,16 @@ def remove(folder: Path, owner: int) -> None:
 
 
 def retire(folder: Path, owner: int) -> None:
-    """As :func:`remove`, but people are told of it for a while: it died, and was not stopped."""
+    """As :func:`remove`, but people are told for a while of one that took from queues: it died, and was not stopped."""
     path = _path(folder, owner)
     for old in folder.glob(f"*{_LOST}"):
         with contextlib.suppress(FileNotFoundError):  # somebody else was faster
             if old.stat().st_mtime < time.time() - _TOLD:
                 old.unlink()
+    told = _told(_read(folder, owner))
+    if told is None or not told.queues:
+        remove(folder, owner)
+        return
     with contextlib.suppress(FileNotFoundError):
         os.utime(path)
         path.rename(path.with_suffix(_LOST))

@@ -10,6 +10,7 @@ import click
 from tests.drills import (
     backups,
     broker_killed,
+    console,
     delays,
     emails,
     embedded,
@@ -40,6 +41,7 @@ MODULES = (
     on_disk,
     handlers,
     mending,
+    console,
     emails,
     schedules,
     fire_times,
