@@ -274,6 +274,7 @@ def test_who_has_died_is_told_of_for_an_hour(tmp_path: Path) -> None:
         dead.report(WorkerFigures("host", number, ["q"], at=time.time()))
         dead.abandon()  # its lock is free, as a dead process's is
         names[number] = dead.owner
+        del dead
     assert [each.process for each in lease.lost(tmp_path)] == [2, 1], "nobody has dealt with them yet"
     assert lease.workers(tmp_path) == []
     lease.retire(tmp_path, names[1])

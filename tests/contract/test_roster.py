@@ -41,6 +41,11 @@ def test_a_worker_tells_what_it_does(backend: Backend, start_worker: StartWorker
     assert {"work_queue", "plain_queue"} >= set(seen.queues)
     assert seen.memory is not None
     assert 10_000_000 < seen.memory < 500_000_000
+    broker.declare_queue("work_queue")
+    wait_until(
+        lambda: any(each.consumers for each in broker.figures().queues if each.name == "work_queue"),
+        "its queue is there",
+    )
     put(backend, "short", 0)
     put(backend, "long", 100)
 
