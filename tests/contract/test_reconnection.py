@@ -52,7 +52,7 @@ def test_a_broker_that_starts_late_freezes_and_returns(
     patient.declare_queue("work_queue")
     patient.enqueue(numbered("quick", 1))
     wait_until(lambda: ["done", "1"] in [words[1:] for words in notes()], "it works")
-    assert "is there again" in worker.output()
+    wait_until(lambda: "is there again" in worker.output(), "it says so")
 
     connected, unconnected = RabbitmqBroker([url], publish_timeout=5), RabbitmqBroker([url], publish_timeout=1)
     connected.enqueue(numbered("quick", 0))

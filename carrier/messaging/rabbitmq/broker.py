@@ -116,7 +116,7 @@ class RabbitmqBroker(Broker):
         """The publishing connection of this process."""
         with self._making:
             if self._publisher is None:
-                self._publisher = Publisher(self.nodes)
+                self._publisher = Publisher(self.nodes, self._outage)
             return self._publisher
 
     @property
@@ -238,12 +238,16 @@ class RabbitmqBroker(Broker):
                 self.ensure({queue_name})
                 consumer = RabbitmqConsumer(self, queue_name, prefetch, timeout)
             except (BrokerConnectionError, TopologyMismatch) as error:
-                self._outage.note(str(error))
+                self._outage.note("consumers", str(error))
                 if not _goes_on(pause * random.uniform(0.5, 1)):  # noqa: S311  (not a secret)
                     raise BrokerUnavailable(str(error)) from None
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                if self._outage.over() and consumer.version < 4 and (management := self.management) is not None:
+                if (
+                    self._outage.over("consumers")
+                    and consumer.version < 4
+                    and (management := self.management) is not None
+                ):
                     arguments = management, self._ended
                     threading.Thread(target=revive, args=arguments, name="carrier-revival", daemon=True).start()
                 return consumer

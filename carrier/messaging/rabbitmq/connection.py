@@ -111,7 +111,7 @@ def explain(error: BaseException | None) -> str:
     # pika wraps what the socket said several times.
     inner: BaseException | None = error
     while inner is not None:
-        inside = [getattr(inner, "exception", None), *inner.args]
+        inside = [getattr(inner, "exception", None), *getattr(inner, "exceptions", ())[-1:], *inner.args]
         nested = next((each for each in inside if isinstance(each, BaseException)), None)
         if nested is None:
             break

@@ -50,11 +50,15 @@ class Batch:
 
 
 class Publisher:
-    """The publishing connection of this process. Its thread starts at the first message."""
+    """The publishing connection of this process. Its thread starts at the first message.
 
-    def __init__(self, nodes: Nodes) -> None:
+    Parameters:
+        outage: told while there is no connection.
+    """
+
+    def __init__(self, nodes: Nodes, outage: Outage) -> None:
         self._nodes = nodes
-        self._outage = Outage(str(nodes))
+        self._outage = outage
         self._waiting: deque[tuple[Batch, Publication]] = deque()
         self._telling: deque[Publication] = deque(maxlen=_MOST_TOLD)
         self._told = threading.Event()  # all of them
@@ -172,7 +176,7 @@ class Publisher:
 
     def _on_ready(self, channel: Channel) -> None:
         self._tag, self._refused, self._pause, self.trouble = 0, False, _FIRST_PAUSE, None
-        self._outage.over()
+        self._outage.over("publisher")
         self._channel = channel
         self._write()
 
@@ -190,7 +194,7 @@ class Publisher:
         self._channel = None
         if not self._closing.is_set():
             self.trouble = self.trouble or explain(reason)
-            self._outage.note(f"RabbitMQ at {self._nodes} cannot be used: {self.trouble}")
+            self._outage.note("publisher", f"RabbitMQ at {self._nodes} cannot be used: {self.trouble}")
         connection.ioloop.stop()
 
     def _on_blocked(self, _: Any, method: Any) -> None:
