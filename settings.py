@@ -7,10 +7,8 @@ as stars.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import time
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -29,16 +27,12 @@ from pydantic import (
     model_validator,
 )
 
-logger = logging.getLogger(__name__)
-
 #: Tells Carrier's own settings module from a stranger's that shadows it on ``sys.path``.
 CARRIER_SETTINGS = True
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _YEAR = 366 * 86400
-#: Seconds after which whoever has changed carrier.toml is taken to have written all of it.
-_QUIET = 1.0
 #: What can be backed up, by the schemes of URLs.
 _ENGINES = ("postgresql", "postgres", "mariadb", "mysql", "sqlite")
 
@@ -392,39 +386,6 @@ def read_settings() -> Settings:
     except ValidationError as error:
         raise SettingsError(_problems(error, "environment")) from None
     return environment.model_copy(update={"config": _read_config(environment.carrier_config)})
-
-
-#: What carrier.toml is known by, what was read, and with which settings of the process.
-_current: tuple[tuple[int, int, int] | None, Settings, Settings] | None = None
-
-
-def current_settings() -> Settings:
-    """The settings with carrier.toml as it is now: what somebody adds there is known to the next message.
-
-    While something in it is wrong, what was read before holds.
-
-    Raises:
-        SettingsError: as :func:`get_settings`.
-    """
-    global _current
-    first, known = get_settings(), _current
-    if known is not None and known[2] is not first:
-        known = None
-    read = first if known is None else known[1]
-    try:
-        file = read.carrier_config.stat()
-        stamp = (file.st_mtime_ns, file.st_size, file.st_ino)
-        written = abs(time.time() - file.st_mtime) >= _QUIET
-    except OSError:
-        stamp, written = None, True
-    if not written or (known is not None and known[0] == stamp):
-        return read
-    try:
-        read = read_settings()
-    except SettingsError as error:
-        logger.error("what was read before holds on: %s", error)
-    _current = (stamp, read, first)
-    return read
 
 
 @cache

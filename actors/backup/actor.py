@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from actors.backup.payload import Backup
 from actors.handling import message_id
+from carrier.configuration import current_settings
 from carrier.messaging.actor import actor
 from carrier.messaging.errors import TemporaryError
 from carrier.store.errors import StoreUnavailable
-from settings import current_settings
 
 #: Milliseconds: more than any time_limit of a database.
 TIME_LIMIT = 25 * 3_600_000

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from actors.cleanup.payload import Cleanup
+from carrier.configuration import current_settings
 from carrier.messaging.actor import actor
-from settings import current_settings
 
 #: Milliseconds that one cleanup may take: an hour.
 TIME_LIMIT = 3600 * 1000

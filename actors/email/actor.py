@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from actors.email.payload import Email
 from actors.handling import message_id
+from carrier.configuration import current_settings
 from carrier.messaging.actor import actor
-from settings import current_settings
 
 
 # Greylists and full mailboxes want minutes to hours.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from actors.handling import message_id
 from actors.notification.payload import Notification
+from carrier.configuration import current_settings
 from carrier.messaging.actor import actor
-from settings import current_settings
 
 
 # As an e-mail, which some are sent by.

@@ -135,12 +135,12 @@ class Broker(Joining):
         """
 
     @abstractmethod
-    def report(self, worker: WorkerFigures) -> None:
-        """Tell whoever has opened a :meth:`roster` how this process is; returns at once, and promises nothing."""
+    def report(self, worker: WorkerFigures, *, ended: bool = False) -> None:
+        """Tell whoever has opened a :meth:`roster` how this process is; returns at once, and promises nothing.
 
-    @abstractmethod
-    def report_end(self, worker: WorkerFigures) -> None:
-        """Tell them that it works no more, because it was told to end."""
+        Parameters:
+            ended: it works no more, because it was told to end.
+        """
 
     @abstractmethod
     def roster(self) -> Roster:

@@ -108,18 +108,16 @@ class Lease:
             unnamed.unlink(missing_ok=True)
             raise
         self._free = deque(range(_SLOTS))
-        self._made = time.time()
         self._lock = threading.Lock()
-        self.note(())
+        self.report(WorkerFigures(socket.gethostname(), os.getpid(), []))
 
     def note(self, queues: Iterable[str]) -> None:
         """Write down, for people, from which queues this process takes."""
-        names = sorted(queues)
-        told = WorkerFigures(socket.gethostname(), os.getpid(), names, started=self._made)
-        self.report(told)
+        self.report(replace(self._told, queues=sorted(queues)))
 
     def report(self, told: WorkerFigures) -> None:
         """Write down, for people, how this process is."""
+        self._told = told
         text = told.write()
         if len(text) > _HEAD:
             text = replace(told, busy=[]).write()
@@ -263,10 +261,9 @@ def remove(folder: Path, owner: int) -> None:
 def retire(folder: Path, owner: int) -> None:
     """As :func:`remove`, but people are told for a while of one that took from queues: it died, and was not stopped."""
     path = _path(folder, owner)
-    for old in folder.glob(f"*{_LOST}"):
-        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
-            if old.stat().st_mtime < time.time() - _TOLD:
-                old.unlink()
+    for each in folder.glob(f"*{_LOST}"):
+        if _is_forgotten(each):
+            each.unlink(missing_ok=True)
     told = _told(_read(folder, owner))
     if told is None or not told.queues:
         remove(folder, owner)
@@ -278,16 +275,18 @@ def retire(folder: Path, owner: int) -> None:
 
 def lost(folder: Path) -> list[WorkerFigures]:
     """The processes that took from queues and died, with what they told last."""
-    dead = [(path, path.suffix == _LOST) for path in [*folder.glob(f"*{_LOST}"), *folder.glob("*.lease")]]
-    found = []
-    for path, is_known in dead:
-        with contextlib.suppress(FileNotFoundError):  # it is told of no longer
-            content = path.read_bytes()
-            old = path.stat().st_mtime < time.time() - _TOLD
-            told = None if old and is_known else _told(content)
-            if told and told.queues and (is_known or is_dead(folder, int(path.stem, 16))):
-                found.append(told)
+    dead = [_path(folder, owner) for owner in owners(folder) if is_dead(folder, owner)]
+    retired = [path for path in folder.glob(f"*{_LOST}") if not _is_forgotten(path)]
+    told = [_told(_content(path)) for path in [*dead, *retired]]
+    found = [each for each in told if each is not None and each.queues]
     return sorted(found, key=lambda each: each.at or 0.0, reverse=True)
+
+
+def _is_forgotten(path: Path) -> bool:
+    try:
+        return path.stat().st_mtime < time.time() - _TOLD
+    except FileNotFoundError:  # somebody else was faster
+        return True
 
 
 def workers(folder: Path) -> list[WorkerFigures]:
@@ -305,8 +304,12 @@ def _at(slot: int) -> int:
 
 
 def _read(folder: Path, owner: int) -> bytes:
+    return _content(_path(folder, owner))
+
+
+def _content(path: Path) -> bytes:
     try:
-        return _path(folder, owner).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return b""  # it has just ended, or been dealt with
 

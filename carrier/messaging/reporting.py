@@ -69,7 +69,7 @@ class Reporting(Middleware):
         self._workers.discard(worker)
         if not self._workers and not self._ended.is_set():
             self._ended.set()
-            broker.report_end(self._figures(broker))
+            broker.report(self._figures(broker), ended=True)
 
     def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         """Note how long it has waited: since it was sent, or since its delay was over. Of a retry nobody knows."""

@@ -30,7 +30,7 @@ def main() -> None:
         for look, (width, height, scheme) in LOOKS.items():
             context = browser.new_context(
                 viewport={"width": width, "height": height},
-                color_scheme="dark" if scheme == "dark" else "light",
+                color_scheme=scheme,
                 locale="en",
             )
             page = context.new_page()

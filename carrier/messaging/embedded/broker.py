@@ -212,15 +212,12 @@ class EmbeddedBroker(Broker):
         """See :meth:`Broker.walk`."""
         return EmbeddedWalk(self, queue_name)
 
-    def report(self, worker: WorkerFigures) -> None:
-        """See :meth:`Broker.report`: it is written into the file that this process has locked."""
+    def report(self, worker: WorkerFigures, *, ended: bool = False) -> None:
+        """See :meth:`Broker.report`: it is written into the file that this process has locked, and that goes when the
+        broker is closed."""
         opened = self._open
         if opened is not None and opened.lease is not None:
-            opened.lease.report(worker)
-
-    def report_end(self, worker: WorkerFigures) -> None:
-        """See :meth:`Broker.report_end`: the file goes when the broker is closed."""
-        self.report(replace(worker, queues=[]))
+            opened.lease.report(replace(worker, queues=[]) if ended else worker)
 
     def roster(self) -> EmbeddedRoster:
         """See :meth:`Broker.roster`."""

@@ -243,11 +243,8 @@ class RabbitmqBroker(Broker):
                     raise BrokerUnavailable(str(error)) from None
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                if (
-                    self._outage.over("consumers")
-                    and consumer.version < 4
-                    and (management := self.management) is not None
-                ):
+                was_away = self._outage.over("consumers")
+                if was_away and consumer.version < 4 and (management := self.management) is not None:
                     arguments = management, self._ended
                     threading.Thread(target=revive, args=arguments, name="carrier-revival", daemon=True).start()
                 return consumer
@@ -258,13 +255,9 @@ class RabbitmqBroker(Broker):
         """See :meth:`Broker.walk`."""
         return RabbitmqWalk(self, queue_name)
 
-    def report(self, worker: WorkerFigures) -> None:
+    def report(self, worker: WorkerFigures, *, ended: bool = False) -> None:
         """See :meth:`Broker.report`."""
-        events.report(self, worker)
-
-    def report_end(self, worker: WorkerFigures) -> None:
-        """See :meth:`Broker.report_end`."""
-        events.report(self, worker, ended=True)
+        events.report(self, worker, ended)
 
     def roster(self) -> RabbitmqRoster:
         """See :meth:`Broker.roster`."""

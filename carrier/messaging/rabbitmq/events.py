@@ -36,7 +36,7 @@ def removed(broker: RabbitmqBroker, identities: Sequence[bytes]) -> None:
     broker.publisher.tell([_publication(REMOVED, b"".join(identities))])
 
 
-def report(broker: RabbitmqBroker, worker: WorkerFigures, *, ended: bool = False) -> None:
+def report(broker: RabbitmqBroker, worker: WorkerFigures, ended: bool) -> None:
     """How this process is, or that it has ended. While RabbitMQ cannot be reached nobody is told: old news are none."""
     if broker.publisher.trouble is None:
         broker.publisher.tell([_publication(REPORT_END if ended else REPORT, worker.write())])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from carrier.configuration import current_settings
 from carrier.monitor.console import rooms
 from carrier.monitor.console.app import Console
-from settings import current_settings
 
 #: Backups that are shown.
 _SHOWN = 200

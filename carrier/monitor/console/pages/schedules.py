@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from carrier.configuration import current_settings
 from carrier.monitor.console import rooms
 from carrier.monitor.console.app import Console
 from carrier.monitor.console.forms import Refused, read_order
 from carrier.store import audit, fires
-from settings import Settings, SettingsError, current_settings
+from settings import Settings, SettingsError
 
 #: Fire times that are shown of one schedule: those that come, and those that were.
 _COMING, _GONE = 5, 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ def page(request: Request, console: Console) -> Response:
         living=workers.living,
         lost=workers.lost,
         threads=sum(each.threads or 0 for each in workers.living),  # one that has just begun has not told yet
+        now=time.time(),
         moment=_moment,
     )
 

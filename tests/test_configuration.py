@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from settings import current_settings, get_settings
+from carrier.configuration import current_settings
+from settings import get_settings
 
 
 @pytest.fixture
