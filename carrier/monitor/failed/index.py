@@ -52,8 +52,8 @@ CREATE TABLE failed (
 );
 CREATE TABLE bodies (key BLOB PRIMARY KEY, body BLOB NOT NULL, failure TEXT) WITHOUT ROWID;
 CREATE TRIGGER gone AFTER DELETE ON failed BEGIN DELETE FROM bodies WHERE key = OLD.key; END;
-CREATE INDEX grouped ON failed (fingerprint, failed_at, first_at, copies);
-CREATE INDEX by_time ON failed (failed_at, n);
+CREATE INDEX grouped ON failed (fingerprint, failed_at, n, first_at, copies);
+CREATE INDEX by_time ON failed (failed_at, n, copies);
 """
 _NEW = """
 INTO failed (key, identity, id, fingerprint, type, queue, error, message, place, attempts, first_at, failed_at,
@@ -70,17 +70,15 @@ _ONE_GONE = "UPDATE failed SET copies = copies - 1 WHERE key = ?"
 _GROUPS = """
 SELECT fingerprint, sum(copies), min(first_at), max(failed_at) FROM failed GROUP BY fingerprint ORDER BY 2 DESC, 1
 """
-_WANTED = """
-FROM failed WHERE (:group = '' OR fingerprint = :group) AND (:last IS NULL OR n <= :last) AND (:text = ''
-OR id LIKE :text ESCAPE '!' OR type LIKE :text ESCAPE '!' OR queue LIKE :text ESCAPE '!'
+#: Only what is asked for stands in a question: the indexes then answer it without a look at the messages themselves.
+_HAS_TEXT = """
+(id LIKE :text ESCAPE '!' OR type LIKE :text ESCAPE '!' OR queue LIKE :text ESCAPE '!'
 OR error LIKE :text ESCAPE '!' OR message LIKE :text ESCAPE '!')
 """
-_ENTRIES = f"""
-SELECT n, key, id, fingerprint, type, queue, error, message, place, attempts, failed_at, copies {_WANTED}
-ORDER BY failed_at DESC, n DESC LIMIT :limit OFFSET :offset
-"""
-_IDENTITIES = f"SELECT identity, copies {_WANTED}"
-_NUMBER = f"SELECT ifnull(sum(copies), 0), ifnull(max(n), 0) {_WANTED}"
+_ENTRIES = "SELECT n, key, id, fingerprint, type, queue, error, message, place, attempts, failed_at, copies FROM failed"
+_IN_ORDER = "ORDER BY failed_at DESC, n DESC LIMIT :limit OFFSET :offset"
+_IDENTITIES = "SELECT identity, copies FROM failed"
+_NUMBER = "SELECT ifnull(sum(copies), 0), ifnull(max(n), 0) FROM failed"
 _NEWEST = "SELECT type, error, message, place FROM failed WHERE fingerprint = ? ORDER BY failed_at DESC LIMIT 1"
 
 #: Seconds: for which news are waited for, between two counts, and before another try after an outage.
@@ -107,8 +105,19 @@ class Wanted:
     text: str = ""
     last: int | None = None
 
+    def where(self) -> str:
+        """The condition of a question."""
+        conditions = []
+        if self.fingerprint:
+            conditions.append("fingerprint = :group")
+        if self.last is not None:
+            conditions.append("n <= :last")
+        if self.text:
+            conditions.append(_HAS_TEXT)
+        return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
     def values(self) -> dict[str, object]:
-        """For the questions above."""
+        """What is bound in it."""
         text = "%" + re.sub("([%_!])", r"!\1", self.text) + "%" if self.text else ""
         return {"group": self.fingerprint, "last": self.last, "text": text}
 
@@ -190,14 +199,15 @@ class Index:
     def entries(self, wanted: Wanted, *, offset: int = 0, limit: int = 50) -> list[Entry]:
         """Those that are wanted, the newest first."""
         with closing(self._open()) as reader:
-            rows = reader.execute(_ENTRIES, {**wanted.values(), "limit": limit, "offset": offset}).fetchall()
+            values = {**wanted.values(), "limit": limit, "offset": offset}
+            rows = reader.execute(f"{_ENTRIES} {wanted.where()} {_IN_ORDER}", values).fetchall()
         return [Entry(row[0], row[1].hex(), *row[2:]) for row in rows]
 
     def counted(self, wanted: Wanted) -> Counted:
         """Exactly those that are wanted and here now."""
         counted = Counted()
         with closing(self._open()) as reader:
-            for identity, copies in reader.execute(_IDENTITIES, wanted.values()):
+            for identity, copies in reader.execute(f"{_IDENTITIES} {wanted.where()}", wanted.values()):
                 for _ in range(copies):
                     counted.add_identity(identity)
         return counted
@@ -205,7 +215,13 @@ class Index:
     def number(self, wanted: Wanted) -> tuple[int, int]:
         """How many are wanted, and :attr:`Entry.n` of the last one that has come of them."""
         with closing(self._open()) as reader:
-            found: tuple[int, int] = reader.execute(_NUMBER, wanted.values()).fetchone()
+            found: tuple[int, int] = reader.execute(f"{_NUMBER} {wanted.where()}", wanted.values()).fetchone()
+        return found
+
+    def last(self) -> int:
+        """:attr:`Entry.n` of the last one that has come; 0 where there is none."""
+        with closing(self._open()) as reader:
+            found: int = reader.execute("SELECT ifnull(max(n), 0) FROM failed").fetchone()[0]
         return found
 
     def one(self, key: str) -> FailedMessage | None:

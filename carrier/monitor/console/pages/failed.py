@@ -74,7 +74,7 @@ def _values(request: Request, console: Console) -> dict[str, Any]:
     query = request.query_params
     wanted = Wanted(query.get("group", ""), query.get("text", "").strip())
     # Before anything is counted: a button acts on no more than its page has shown.
-    _, last_of_all = console.index.number(Wanted())
+    last_of_all = console.index.last()
     number, last = console.index.number(wanted)
     given = query.get("page", "1")
     page = min(max(1, int(given[:9]) if given.isascii() and given.isdigit() else 1), max(1, -(-number // _PAGE)))
