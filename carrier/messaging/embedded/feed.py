@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 import time
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from carrier.messaging.walk import Stored
 if TYPE_CHECKING:
     from carrier.messaging.embedded.broker import EmbeddedBroker
 
-#: Seconds between two looks; rows that one call returns at most.
+#: Seconds between two looks; rows that have come, and rows that are gone, that one call returns at most.
 _EVERY, _MOST = 0.25, 2_000
 
 
@@ -58,9 +59,9 @@ class EmbeddedFeed(Feed):
         if len(rows) < _MOST and self.count() != len(self._known):
             there = {seq for (seq,) in self._reader.execute(schema.NUMBERS, (FAILED_QUEUE,))}
             # What has come since the first look is news of the next call.
-            gone = self._known - there
-            self._known -= gone
-            found += [News(_key(seq)) for seq in sorted(gone)]
+            gone = heapq.nsmallest(_MOST, self._known - there)
+            self._known.difference_update(gone)
+            found += [News(_key(seq)) for seq in gone]
         return found
 
     def key(self, stored: Stored) -> bytes:

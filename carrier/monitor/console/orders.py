@@ -134,6 +134,7 @@ class Orders:
                 audit.complete(order.audited, outcome)
             except StoreUnavailable as error:
                 logger.warning("what came of an order is not written down: %s", error)
+            order.chosen = Counted()  # it is shown for a while, and they are many
             order.ended, order.outcome = time.monotonic(), outcome
 
     def _do(self, order: Order) -> Mended:

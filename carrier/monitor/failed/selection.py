@@ -109,10 +109,12 @@ class Counted:
     def takes(self, message: FailedMessage | Stored) -> bool:
         """Whether it is one of them; each is one only once."""
         identity = message.identity
-        if self._copies[identity] <= 0:
+        copies = self._copies.pop(identity, 0)
+        if not copies:
             return False
         self.left -= 1
-        self._copies[identity] -= 1
+        if copies > 1:
+            self._copies[identity] = copies - 1
         return True
 
     @property

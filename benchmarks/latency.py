@@ -1,0 +1,83 @@
+"""How long it takes from the call of send until the handler begins, while little is sent."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from pathlib import Path
+
+from benchmarks import system
+from benchmarks.place import Place, place
+from benchmarks.row import Goal, Row
+from tests.servers.process import Process
+from tests.servers.rabbitmq import RabbitmqNode
+from tests.waiting import wait_until
+
+#: Messages, a second, and those of the beginning that are not counted.
+_MESSAGES, _RATE, _WARMING = 1_500, 100, 100
+#: Seconds for which an idle worker is watched, and messages that wake it, each after a pause.
+_IDLE, _WAKING, _PAUSES = 10.0, 40, 4
+
+
+def _latencies(here: Place, messages: int, rate: int) -> tuple[list[float], Process]:
+    """In ms, in the order of sending."""
+    worker = here.start(*here.system.worker)
+    here.send("one", "0")  # the number 0, which is sent again: the worker is ready
+    here.wait(worker, 1)
+    here.send("paced", str(messages), str(rate))
+    return [(begun - sent) / 1e6 for sent, begun, _ in here.wait(worker, messages)], worker
+
+
+def run(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
+    """At 100 messages a second."""
+    own, stock = system.carrier(on_rabbitmq=True), system.dramatiq()
+    what = f"from send to handler at {_RATE} messages/s, "
+    half = Row("latency", f"{what}p50", where, "ms", [Goal(own.name, 1, stock.name, is_most=True)])
+    tail = Row(
+        "latency", f"{what}p99", where, "ms",
+        [Goal(own.name, 1, stock.name, is_most=True), Goal(own.name, 10, kind="absolute", is_most=True)],
+    )  # fmt: skip
+    for _ in range(rounds):
+        for each in (own, stock, system.celery(), system.taskiq()):
+            with place(each, server, _MESSAGES) as here:
+                times, _ = _latencies(here, _MESSAGES, _RATE)
+            half.note(each.name, statistics.median(times[_WARMING:]))
+            tail.note(each.name, statistics.quantiles(times[_WARMING:], n=100)[-1])
+    return [half, tail]
+
+
+def embedded(rounds: int) -> list[Row]:
+    """How an idle worker of the embedded broker finds out, and what looking costs."""
+    own = system.carrier(on_rabbitmq=False)
+    most = Row(
+        "embedded-wake", "an idle worker begins a message, the slowest of some", "embedded", "ms",
+        [Goal(own.name, 20, kind="absolute", is_most=True)],
+    )  # fmt: skip
+    cost = Row(
+        "embedded-wake", "of a core, while it is idle", "embedded", "%",
+        [Goal(own.name, 2, kind="absolute", is_most=True)],
+    )  # fmt: skip
+    for _ in range(rounds):
+        with place(own, None, _WAKING) as here:
+            times, worker = _latencies(here, _WAKING, _PAUSES)
+            most.note(own.name, max(times[1:]))
+            cost.note(own.name, _share(worker))
+    return [most, cost]
+
+
+def _share(worker: Process) -> float:
+    """Percent of a core that a program and what it has started take while nothing happens."""
+    folders = list(worker.folders())
+    before, began = _ticks(folders), os.times().elapsed
+    wait_until(lambda: os.times().elapsed >= began + _IDLE, "the time is over", timeout=2 * _IDLE, every=0.5)
+    seconds = os.times().elapsed - began
+    return 100 * (_ticks(folders) - before) / os.sysconf("SC_CLK_TCK") / seconds
+
+
+def _ticks(folders: list[Path]) -> int:
+    """Of the processor, in user mode and for it in the kernel (proc_pid_stat(5), fields 14 and 15)."""
+    total = 0
+    for folder in folders:
+        fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total

@@ -1,0 +1,25 @@
+"""Stock Dramatiq; it confirms what it publishes when it is told so."""
+
+from __future__ import annotations
+
+import os
+
+import dramatiq
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+from benchmarks.peers.sending import main
+from benchmarks.peers.slots import TEXT, begun
+
+broker = RabbitmqBroker(url=os.environ["RABBITMQ_URL"], confirm_delivery=True)
+dramatiq.set_broker(broker)
+
+
+@dramatiq.actor(queue_name="noop")
+def noop(n: int, text: str) -> None:
+    """Nothing."""
+    begun(n)
+
+
+if __name__ == "__main__":
+    main(lambda n: noop.send(n, TEXT))
+    broker.close()

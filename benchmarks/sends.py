@@ -1,0 +1,61 @@
+"""How fast messages are sent, each confirmed before its sender goes on."""
+
+from __future__ import annotations
+
+from benchmarks import system
+from benchmarks.place import place
+from benchmarks.row import Goal, Row
+from benchmarks.system import System
+from tests.servers.rabbitmq import RabbitmqNode
+
+#: Messages of one run: all at once, by threads, one by one.
+_MANY, _THREADS, _ONE = 10_000, 4_000, 1_500
+
+
+def _rate(each: System, server: RabbitmqNode | None, how: str, number: int) -> float:
+    with place(each, server, number) as here:
+        return number / here.send(how, str(number))
+
+
+def many(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
+    """All at once."""
+    goals = [Goal("Carrier", 8, "Dramatiq"), Goal("Carrier", 2, "Taskiq"), Goal("Carrier", 0.65, "pika alone")]
+    row = Row("send-many", f"send_many of {_MANY:,}", where, "messages/s", goals)
+    systems = [system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.taskiq(), system.pika()]
+    for _ in range(rounds):
+        for each in systems:
+            row.note(each.name, _rate(each, server, "many", _MANY))
+    return [row]
+
+
+def threads(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
+    """By 16 threads."""
+    row = Row("send-threads", "16 threads call send", where, "messages/s", [Goal("Carrier", 4, "Dramatiq")])
+    for _ in range(rounds):
+        for each in (system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery()):
+            row.note(each.name, _rate(each, server, "threads", _THREADS))
+    return [row]
+
+
+def one(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
+    """One after the other."""
+    row = Row("send-one", "one thread calls send", where, "messages/s", [Goal("Carrier", 1, "Dramatiq")])
+    for _ in range(rounds):
+        for each in (system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.taskiq()):
+            row.note(each.name, _rate(each, server, "one", _ONE))
+    return [row]
+
+
+def embedded(rounds: int) -> list[Row]:
+    """On SQLite."""
+    each, huey = system.carrier(on_rabbitmq=False), system.huey()
+    single = Row("embedded-send", "one thread calls send", "embedded", "messages/s", [Goal(each.name, 0.7, "Huey")])
+    all_ = Row(
+        "embedded-send", f"send_many of {_MANY:,}", "embedded", "messages/s", [Goal(each.name, 10, "Huey")]
+    )  # fmt: skip
+    for _ in range(rounds):
+        single.note(each.name, _rate(each, None, "one", _ONE))
+        single.note(huey.name, _rate(huey, None, "one", _ONE))
+        all_.note(each.name, _rate(each, None, "many", _MANY))
+        all_.note(huey.name, _rate(huey, None, "many", _MANY))
+    return [single, all_]

@@ -1,0 +1,71 @@
+"""The systems that take turns, and the commands that send and work for each."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from benchmarks.environment import own, peer
+
+
+@dataclass(frozen=True)
+class System:
+    """One way to do it.
+
+    Attributes:
+        sender: a command; HOW and how many follow (benchmarks/peers/sending.py).
+        worker: a command, for one process.
+        two: the same for two processes; empty where it is not measured.
+    """
+
+    name: str
+    sender: list[str]
+    worker: list[str]
+    two: list[str]
+    on_rabbitmq: bool = True
+
+
+def _dramatiq(program: str, module: str, processes: int) -> list[str]:
+    return [program, module, "-p", str(processes), "-t", "8"]
+
+
+def carrier(*, on_rabbitmq: bool) -> System:
+    """Carrier."""
+    module = "benchmarks.peers.noop_carrier"
+    one, two = (_dramatiq(own("dramatiq"), module, processes) for processes in (1, 2))
+    name = "Carrier" if on_rabbitmq else "Carrier, embedded"
+    return System(name, [sys.executable, "-m", module], one, two, on_rabbitmq)
+
+
+def dramatiq() -> System:
+    """Stock Dramatiq."""
+    module = "benchmarks.peers.noop_dramatiq"
+    one, two = (_dramatiq(peer("dramatiq"), module, processes) for processes in (1, 2))
+    return System("Dramatiq", [peer("python"), "-m", module], one, two)
+
+
+def celery() -> System:
+    """Celery with its pool of threads; two processes are its prefork pool."""
+    module = "benchmarks.peers.noop_celery"
+    command = [peer("celery"), "-A", module, "worker", "-l", "WARNING"]
+    one, two = [*command, "--pool", "threads", "--concurrency", "8"], [*command, "--concurrency", "2"]
+    return System("Celery", [peer("python"), "-m", module], one, two)
+
+
+def taskiq() -> System:
+    """Taskiq on aio-pika."""
+    module = "benchmarks.peers.noop_taskiq"
+    command = [peer("taskiq"), "worker", f"{module}:broker", "--log-level", "WARNING", "--workers"]
+    return System("Taskiq", [peer("python"), "-m", module], [*command, "1"], [*command, "2"])
+
+
+def huey() -> System:
+    """Huey on SQLite; one worker thread, with which it is fastest."""
+    module = "benchmarks.peers.noop_huey"
+    worker = [peer("huey_consumer"), f"{module}.huey", "-w", "1", "-q"]
+    return System("Huey", [peer("python"), "-m", module], worker, [], on_rabbitmq=False)
+
+
+def pika() -> System:
+    """The limit of the client library."""
+    return System("pika alone", [peer("python"), "-m", "benchmarks.peers.raw_pika"], [], [])

@@ -1,0 +1,59 @@
+"""What a worker costs that does nothing: its memory, its start and its end, beside a bare worker of Dramatiq."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import replace
+
+from benchmarks import system
+from benchmarks.environment import own as own_program
+from benchmarks.memory import proportional
+from benchmarks.place import Place, place
+from benchmarks.row import Goal, Row
+from benchmarks.system import System
+from tests.servers.process import Process
+from tests.servers.rabbitmq import RabbitmqNode
+
+
+def _whole() -> System:
+    """All of Carrier's actors, and the one that does nothing beside them."""
+    worker = [own_program("dramatiq"), "actors", "benchmarks.peers.noop_actor", "-p", "1", "-t", "8"]
+    return replace(system.carrier(on_rabbitmq=True), worker=worker)
+
+
+def _started(here: Place) -> tuple[Process, float]:
+    """A worker that has handled a message that lay there before, and the seconds until it began that."""
+    here.send("fill", "1")
+    began = time.time()
+    worker = here.start(*here.system.worker)
+    ((_, at, _),) = here.wait(worker, 1)
+    return worker, at / 1e9 - began
+
+
+def run(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
+    """``dramatiq actors`` of Carrier, and stock Dramatiq with one actor."""
+    own, stock = _whole(), system.dramatiq()
+    memory = Row(
+        "worker-memory", "an idle worker's memory", where, "MB",
+        [Goal(own.name, 30, stock.name, kind="plus", is_most=True)],
+    )  # fmt: skip
+    start = Row(
+        "worker-start", "from start to the first handler", where, "s",
+        [Goal(own.name, 0.3, stock.name, kind="plus", is_most=True)],
+    )  # fmt: skip
+    end = Row(
+        "worker-end", "an idle worker ends on SIGTERM", where, "s",
+        [Goal(own.name, 1, kind="absolute", is_most=True)],
+    )  # fmt: skip
+    for _ in range(rounds):
+        for each in (own, stock):
+            with place(each, server, 1) as here:
+                worker, seconds = _started(here)
+                start.note(each.name, seconds)
+                memory.note(each.name, proportional(worker) / 1e6)
+                told = time.perf_counter()
+                worker.signal(signal.SIGTERM)
+                worker.wait()
+                end.note(each.name, time.perf_counter() - told)
+    return [memory, start, end]
