@@ -33,6 +33,8 @@ _ENDING = 5.0
 #: Entries that wait to be written: above the first number what was done at the first attempt is left out, and above
 #: the second the oldest go.
 _MANY, _MOST = 500, 10_000
+#: Entries of one transaction: their rows take memory, and others want to write, too.
+_TOGETHER = 1_000
 #: Entries after which the oldest in the store are forgotten.
 _KEEPING = 5_000
 
@@ -86,17 +88,22 @@ class History:
     def flush(self) -> None:
         """Write what waits. Where the store cannot be used it goes on waiting, and this is said once."""
         with self._writing:
-            events = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if not events:
-                return
-            try:
-                self._write(events)
-                self._is_broken = False
-            except Exception as error:  # noqa: BLE001  (the store's, its driver's, its migrations': none may end the thread)
-                self._waiting.extendleft(reversed(events))
-                if not self._is_broken:
-                    logger.warning("what becomes of messages cannot be written down for carrier trace: %s", error)
-                self._is_broken = True
+            left = len(self._waiting)
+            while left > 0 and self._flush(min(left, _TOGETHER)):
+                left -= _TOGETHER
+
+    def _flush(self, number: int) -> bool:
+        """Write so many of the oldest, and return whether that was possible."""
+        events = [self._waiting.popleft() for _ in range(number)]
+        try:
+            self._write(events)
+            self._is_broken = False
+        except Exception as error:  # noqa: BLE001  (the store's, its driver's, its migrations': none may end the thread)
+            self._waiting.extendleft(reversed(events))
+            if not self._is_broken:
+                logger.warning("what becomes of messages cannot be written down for carrier trace: %s", error)
+            self._is_broken = True
+        return not self._is_broken
 
     def _write(self, events: list[Event]) -> None:
         from carrier.store import history
