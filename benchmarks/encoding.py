@@ -1,4 +1,4 @@
-"""What a message costs before it is sent and after it has arrived: its payload is checked, it is written, it is read."""
+"""What a message costs before it is sent and after it has come: its payload is checked, it is written, it is read."""
 
 from __future__ import annotations
 

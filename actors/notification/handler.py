@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from pydantic import ValidationError
 
 from actors.email.handler import deliver
@@ -10,6 +13,9 @@ from actors.notification.payload import Notification
 from carrier.messaging.errors import PermanentError, describe
 from carrier.store import inbox
 from settings import Settings
+
+#: A key that TOML takes without quotes (https://toml.io/en/v1.0.0#keys).
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def notify(notification: Notification, message_id: str, settings: Settings) -> None:
@@ -30,7 +36,11 @@ def notify(notification: Notification, message_id: str, settings: Settings) -> N
         recipient = settings.config.recipients.get(notification.user_id)
         if recipient is None:
             user = notification.user_id
-            raise PermanentError(f'no address for {user!r}: add [recipients.{user}] with email = "…" to carrier.toml')
+            key = user if _BARE_KEY.fullmatch(user) else json.dumps(user, ensure_ascii=False)
+            # What is quoted is left out of a failure's cause: one cause for all who have no address.
+            raise PermanentError(
+                f"no address for {user!r}: add '[recipients.{key}]' with email = \"…\" to carrier.toml"
+            )
         try:
             email = Email(to=recipient.email, subject=notification.title, body=notification.message)
         except ValidationError as error:

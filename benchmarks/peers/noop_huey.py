@@ -9,7 +9,7 @@ from huey import SqliteHuey
 from benchmarks.peers.sending import main
 from benchmarks.peers.slots import TEXT, begun
 
-huey = SqliteHuey("noop", filename=os.path.join(os.environ["CARRIER_HOME"], "huey.db"), fsync=True, results=False)
+huey = SqliteHuey("noop", filename=f"{os.environ['CARRIER_HOME']}/huey.db", fsync=True, results=False)
 
 
 @huey.task()

@@ -29,6 +29,18 @@ def complete(seq: int, outcome: str) -> None:
         opened.execute(update(AuditEntry).where(AuditEntry.seq == seq).values(outcome=outcome))
 
 
+def cut_off(before: datetime) -> list[AuditEntry]:
+    """What was begun before a moment and is not over, the newest first: its console is gone, and that is noted as what
+    came of it. A console that is still about it, beside this one, notes what comes of it in the end. Raises as
+    :func:`record`."""
+    with session() as opened:
+        found = select(AuditEntry).where(AuditEntry.outcome == "", AuditEntry.at < before)
+        entries = list(opened.scalars(found.order_by(AuditEntry.seq.desc())))
+        for entry in entries:
+            entry.outcome = "cut off by the end of its console; what was not done is where it was"
+        return entries
+
+
 def newest(limit: int, before: int | None = None) -> list[AuditEntry]:
     """The newest first; those before one of them. Raises as :func:`record`."""
     with session(reading=True) as opened:

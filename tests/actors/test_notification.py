@@ -43,6 +43,6 @@ def test_it_goes_by_email_to_the_configured_recipient(settings: Make) -> None:
 def test_somebody_not_configured_is_a_permanent_failure_that_says_what_to_add(settings: Make) -> None:
     made = settings()
     get_settings.cache_clear()
-    with pytest.raises(PermanentError, match=r"add \[recipients.user123\]"):
+    with pytest.raises(PermanentError, match=r"add '\[recipients.user123\]'"):
         notify(notification("email"), "id-1", made)
     assert len(inbox.entries("user123")) == 1, "the inbox has it all the same"

@@ -28,8 +28,8 @@ def test_a_fifth_message_is_left_to_be_mended(run: Run, tmp_path: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
     said = done.stdout.splitlines()
     place = said.index("A fifth has failed on purpose:")
-    assert "add [recipients.user123]" in said[place + 1]
-    assert "add [recipients.user123]" in run("carrier", "failed", "list").stdout
+    assert "add '[recipients.user123]'" in said[place + 1]
+    assert "add '[recipients.user123]'" in run("carrier", "failed", "list").stdout
     (tmp_path / "carrier.toml").write_text('[recipients.user123]\nemail = "user@example.com"\n')
     assert "on purpose" not in run("carrier", "demo", "--fail-one").stdout, "it would not fail"
 

@@ -79,7 +79,7 @@ def test_the_first_sitting(
     go_to(page, "link", id_)
     page.keyboard.press("Enter")
     expect(page.locator(".cause")).to_have_text(
-        "no address for 'user123': add [recipients.user123] with email = \"…\" to carrier.toml"
+        "no address for 'user123': add '[recipients.user123]' with email = \"…\" to carrier.toml"
     )
     go_to(page, "link", "Edit and send")
     page.keyboard.press("Enter")

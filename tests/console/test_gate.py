@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from argon2 import PasswordHasher
@@ -54,10 +55,11 @@ def test_without_a_password_only_this_machine_is_answered(serve: Serve, run: Run
 
 def test_nothing_is_seen_without_the_password(serve: Serve) -> None:
     client = serve(CONSOLE_PASSWORD="geheim", CONSOLE_VIEW_PASSWORD="schauen")
-    for path in ("/", "/failed", "/failed/message?key=00", "/audit", "/nothing", "/workers", "/backups"):
-        answer = client.get(path)
-        assert (answer.status, answer.headers["location"]) == (303, "/login"), path
-    assert client.get("/", HX_Request="true").headers["hx-redirect"] == "/login"
+    assert client.get("/").headers["location"] == "/login"
+    for path in ("/failed", "/failed/message?key=00", "/audit", "/nothing", "/workers", "/backups"):
+        answer, login = client.get(path), f"/login?to={quote(path, safe='')}"
+        assert (answer.status, answer.headers["location"]) == (303, login), path
+    assert client.get("/failed", HX_Request="true").headers["hx-redirect"] == "/login?to=%2Ffailed"
     for path in ("/failed/do", "/failed/edit", "/failed/stop", "/logout"):
         assert client.post(path, {"do": "discard"}).status == 401, path
     assert client.get("/healthz").text == "ok\n"
@@ -76,6 +78,18 @@ def test_a_password_may_be_anything_and_hashed(serve: Serve, password: str) -> N
     client = serve(CONSOLE_PASSWORD=password)
     assert log_in(client, "pä:ß wört") == 303
     assert log_in(Client(client.port), password if "$" in password else "other") == 403
+
+
+def test_a_login_leads_to_the_page_that_was_asked_for_and_nowhere_else(serve: Serve) -> None:
+    client = serve(CONSOLE_PASSWORD="geheim")
+    login = client.get("/failed?text=a%26b").headers["location"]
+    assert 'name="to" value="/failed?text=a%26b"' in client.get(login).text
+    assert 'value="/failed?text=a%26b"' in client.post("/login", {"password": "x", "to": "/failed?text=a%26b"}).text
+    entered = client.post("/login", {"password": "geheim", "to": "/failed?text=a%26b"})
+    assert (entered.status, entered.headers["location"]) == (303, "/failed?text=a%26b")
+    for to in ("//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "/a\r\nSet-Cookie: x=y",
+               "javascript:alert(1)", "", "/ä"):  # fmt: skip
+        assert client.post("/login", {"password": "geheim", "to": to}).headers["location"] == "/", to
 
 
 def test_who_guesses_has_to_wait(serve: Serve) -> None:
@@ -116,6 +130,7 @@ def test_what_changes_anything_is_asked_for_by_a_form_of_this_page(
     assert log_in(viewer, "schauen") == 303
     page = viewer.get("/failed").text
     assert 'name="do"' not in page
+    assert "you may look, but not change anything" in viewer.get("/failed/edit?key=00").text
     hers = {**good, "token": viewer.token("/")}
     for path in ("/failed/do", "/failed/edit", "/failed/stop"):
         assert viewer.post(path, hers).status == 403, path
@@ -191,12 +206,16 @@ def test_secrets_are_not_found_by_guessing(serve: Serve, broker: Broker) -> None
     assert "Nothing has" in client.get("/failed?text=geheim").text
 
 
-def test_forms_that_are_none_are_refused_in_one_line(serve: Serve) -> None:
+def test_forms_that_are_none_are_refused_with_the_reason(serve: Serve) -> None:
     client = serve()
     client.get("/")
     for body, kind in ((b"\xff\xfe", None), (b"{}", "application/json"), (b"a=%ff&do=x", None), (b"&" * 20_000, None)):
         answer = client.ask("POST", "/failed/do", body, Content_Type=kind or "application/x-www-form-urlencoded")
         assert answer.status in (400, 403), answer.text
-        assert answer.text.count("\n") == 1
+        assert f'<p class="cause">{answer.status}: ' in answer.text
     big = client.ask("POST", "/failed/do", b"a=" + b"x" * 40_000_000, Content_Type="application/x-www-form-urlencoded")
-    assert (big.status, big.text) == (400, "400: it is larger than 33,554,432 bytes\n")
+    assert big.status == 400
+    assert "400: it is larger than 33,554,432 bytes" in big.text
+    for path, status in (("/nothing", 404), ("/failed/do", 405)):
+        assert f'<p class="cause">{status}: ' in client.get(path).text
+        assert client.get(path, HX_Request="true").text.startswith(f"{status}: "), "no page inside a page"

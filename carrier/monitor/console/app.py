@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError
 from carrier.monitor.console.forms import Refused
-from carrier.monitor.console.gate import HEADERS, Gate
+from carrier.monitor.console.gate import HEADERS, Gate, address_of
 from carrier.monitor.console.orders import Orders
 from carrier.monitor.console.passwords import Passwords, Role
 from carrier.monitor.console.rendering import environment
@@ -28,6 +29,8 @@ from carrier.store.errors import StoreUnavailable
 from settings import Settings
 
 _STATIC = Path(__file__).parent / "static"
+#: What is said where an address leads to nothing, or does not take what was asked of it.
+_NOT_THERE = {404: "there is no such page", 405: "this address takes forms alone, from its page"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Console:
         text = self.templates.get_template(name).render(
             layout="live.html" if is_live(request) else "base.html",
             path=request.url.path,
-            here=f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path,
+            here=address_of(request),
+            said=session.take_said() if session is not None and not is_live(request) else "",
             session=session,
             may_operate=session is not None and session.role is Role.OPERATE,
             has_login=self.gate.passwords.are_set,
@@ -80,11 +84,20 @@ def application(broker: Broker, settings: Settings) -> Starlette:
 
         return Route(path, answer, methods=methods)
 
+    def refuse(request: Request, status: int, why: str) -> Response:
+        if is_live(request):
+            return PlainTextResponse(f"{status}: {why}\n", status)
+        return console.page(request, "refused.html", status, status=status, why=why)
+
     def trouble(request: Request, error: Exception) -> Response:
-        return PlainTextResponse(f"503: {error}\n", 503, HEADERS)
+        return refuse(request, 503, str(error))
 
     def refused(request: Request, error: Exception) -> Response:
-        return PlainTextResponse(f"{error.status}: {error}\n", error.status, HEADERS)  # type: ignore[attr-defined]  # a Refused
+        return refuse(request, error.status, str(error))  # type: ignore[attr-defined]  # a Refused
+
+    def not_there(request: Request, error: Exception) -> Response:
+        status: int = error.status_code  # type: ignore[attr-defined]  # an HTTPException
+        return refuse(request, status, _NOT_THERE.get(status) or str(error))
 
     def failure(request: Request, error: Exception) -> Response:  # the server logs it
         return PlainTextResponse("500: this page has failed; its log says why\n", 500, HEADERS)
@@ -95,5 +108,11 @@ def application(broker: Broker, settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=gate)],
-        exception_handlers={Refused: refused, CarrierError: trouble, StoreUnavailable: trouble, Exception: failure},
+        exception_handlers={
+            HTTPException: not_there,
+            Refused: refused,
+            CarrierError: trouble,
+            StoreUnavailable: trouble,
+            Exception: failure,
+        },
     )

@@ -12,6 +12,8 @@ from carrier.monitor.console.passwords import Role
 
 #: Bytes of a form: a payload has 10 MB at most, and three of its characters may stand for one.
 LARGEST = 32 * 2**20
+#: Why somebody with the view role is refused.
+ONLY_LOOK = "you may look, but not change anything"
 #: Fields of one form.
 _FIELDS = 10_000
 
@@ -62,7 +64,7 @@ def read_own(request: Request) -> Form:
     """
     form = read(request)
     if not request.state.session.has_token(form.one("token")):
-        raise Refused(403, "the form is too old; load the page again")
+        raise Refused(403, "the form is too old: go to its page and do it again")
     return form
 
 
@@ -74,7 +76,7 @@ def read_order(request: Request) -> Form:
     """
     form = read_own(request)
     if request.state.session.role is not Role.OPERATE:
-        raise Refused(403, "you may look, but not change anything")
+        raise Refused(403, ONLY_LOOK)
     return form
 
 

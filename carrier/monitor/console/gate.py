@@ -6,8 +6,9 @@ Reading is GET, and changes nothing. Everything else is POST, by somebody with a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -61,7 +62,7 @@ class Gate:
             if session is None and not path.startswith(_OPEN):
                 return self._to_login(request), None
             return None, key
-        if not _is_of_here(request):
+        if not _comes_from_here(request):
             return PlainTextResponse("403: this does not come from a page of this console\n", 403), key
         if path != "/login" and session is None:
             return self._to_login(request), None
@@ -69,11 +70,23 @@ class Gate:
 
     @staticmethod
     def _to_login(request: Request) -> Response:
-        if request.headers.get("hx-request"):  # a fragment must not become a login form inside a page
-            return PlainTextResponse("401: log in\n", 401, {"HX-Redirect": "/login"})
         if request.method != "GET":
             return PlainTextResponse("401: log in\n", 401)
-        return RedirectResponse("/login", 303)
+        address = address_of(request)
+        login = "/login" if address == "/" else f"/login?{urlencode({'to': address})}"
+        if request.headers.get("hx-request"):  # a fragment must not become a login form inside a page
+            return PlainTextResponse("401: log in\n", 401, {"HX-Redirect": login})
+        return RedirectResponse(login, 303)
+
+
+def address_of(request: Request) -> str:
+    """The page and what it shows, as they stand in the browser's address bar."""
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
+def is_of_here(address: str) -> bool:
+    """Whether an address that somebody else may have made leads to a page of this console."""
+    return re.fullmatch(r"/(?![/\\])[\x21-\x7e]*", address) is not None
 
 
 def set_cookie(response: Response, request: Request, key: str) -> None:
@@ -85,7 +98,7 @@ def _host(request: Request) -> str:
     return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
 
 
-def _is_of_here(request: Request) -> bool:
+def _comes_from_here(request: Request) -> bool:
     """Browsers say where a POST comes from (Origin, or Sec-Fetch-Site); who says neither is no browser."""
     origin = request.headers.get("origin")
     if origin is not None:

@@ -8,13 +8,16 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import CarrierError
+from carrier.monitor.console.rendering import number
 from carrier.monitor.failed import Counted, FailedMessage, Mended, discard, retry
 from carrier.store import audit
 from carrier.store.errors import StoreUnavailable
+from carrier.store.models import AuditEntry
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +27,8 @@ VERBS: tuple[Verb, ...] = ("retry", "discard")
 DONE: dict[Verb, str] = {"retry": "sent back", "discard": "thrown away"}
 #: Seconds for which an order that is over is shown, and how many orders are.
 _SHOWN, _MOST = 60.0, 100
+#: Seconds for which a new console says what an earlier one was killed in the middle of.
+_CUT_OFF = 600.0
 
 
 class Stopped(CarrierError):
@@ -83,6 +88,7 @@ class Orders:
         self._all: deque[Order] = deque(maxlen=_MOST)
         self._number = 0
         self._waiting = threading.Condition()
+        self._began, self._began_at, self._cut_off = time.monotonic(), datetime.now(UTC), list[AuditEntry]()
         threading.Thread(target=self._run, name="carrier-orders", daemon=True).start()
 
     def give(self, verb: Verb, chosen: Counted, what: str, by: str) -> Order:
@@ -91,7 +97,7 @@ class Orders:
         Raises:
             StoreUnavailable: it cannot be written down who has done it, so it is not done.
         """
-        audited = audit.record(by, verb, f"{chosen.number:,} messages: {what}")
+        audited = audit.record(by, verb, f"{number(chosen.number)} messages: {what}")
         with self._waiting:
             self._number += 1
             order = Order(self._number, verb, what, by, chosen.number, chosen, audited)
@@ -99,10 +105,10 @@ class Orders:
             self._waiting.notify()
         return order
 
-    def stop(self, number: int) -> bool:
+    def stop(self, which: int) -> bool:
         """Have one end between two messages; what is done stays done."""
         for order in self._all:
-            if order.number == number and not order.outcome:
+            if order.number == which and not order.outcome:
                 order.stopping.set()
                 return True
         return False
@@ -121,7 +127,18 @@ class Orders:
                         return order
                 self._waiting.wait()
 
+    def cut_off(self) -> list[AuditEntry]:
+        """What an earlier console was killed in the middle of, for some minutes after this one has begun."""
+        return self._cut_off if time.monotonic() - self._began < _CUT_OFF else []
+
+    def _note_cut_off(self) -> None:
+        try:
+            self._cut_off = audit.cut_off(self._began_at)
+        except StoreUnavailable as error:
+            logger.warning("what an earlier console was in the middle of is not known: %s", error)
+
     def _run(self) -> None:
+        self._note_cut_off()
         while True:
             order = self._next()
             try:
@@ -144,13 +161,13 @@ class Orders:
 
 
 def _outcome(order: Order, mended: Mended) -> str:
-    parts = [f"{mended.done:,} of {order.counted:,} {DONE[order.verb]}"]
+    parts = [f"{number(mended.done)} of {number(order.counted)} {DONE[order.verb]}"]
     if mended.kept:
         reasons = sorted(set(mended.kept.values()))
-        parts.append(f"{mended.kept_number:,} kept: {'; '.join(reasons[:3])}")
+        parts.append(f"{number(mended.kept_number)} kept: {'; '.join(reasons[:3])}")
     gone = order.counted - mended.done - mended.kept_number
     if mended.stopped is not None:
         parts.append(f"ended before its time ({mended.stopped}); the rest is where it was")
     elif gone > 0:
-        parts.append(f"{gone:,} were gone already")
+        parts.append(f"{number(gone)} were gone already")
     return "; ".join(parts)

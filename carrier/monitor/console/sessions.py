@@ -23,12 +23,19 @@ class Session:
         role: what they may do.
         who: as the audit log names them.
         token: what each form of theirs carries: another site cannot know it.
+        said: what the next page tells them once: what came of what they have just done.
     """
 
     role: Role
     who: str
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    said: str = ""
     used: float = field(default_factory=time.monotonic)
+
+    def take_said(self) -> str:
+        """:attr:`said`, which is told by that."""
+        said, self.said = self.said, ""
+        return said
 
     def has_token(self, given: str) -> bool:
         """Whether a form is one of theirs."""

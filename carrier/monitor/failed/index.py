@@ -230,6 +230,11 @@ class Index:
             row = reader.execute("SELECT body, failure FROM bodies WHERE key = ?", (_bytes(key),)).fetchone()
         return None if row is None else FailedMessage(Stored(zlib.decompress(row[0]), row[1], None), self._broker)
 
+    def forget(self, key: str) -> None:
+        """Somebody has just dealt with it, and need not wait for the news of that."""
+        with closing(self._open()) as writer:
+            writer.execute(_GONE, (_bytes(key),))
+
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
 

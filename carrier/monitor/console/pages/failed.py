@@ -16,6 +16,8 @@ from carrier.monitor.failed.index import Wanted
 
 #: Messages of a page.
 _PAGE = 50
+#: Causes that are shown at first.
+_CAUSES = 20
 
 
 def page(request: Request, console: Console) -> Response:
@@ -32,6 +34,8 @@ def do(request: Request, console: Console) -> Response:
     counted, what = _chosen(form, console)
     if counted.number:
         console.orders.give(verb, counted, what, request.state.session.who)
+    else:
+        request.state.session.said = "Nothing is done: what was meant is gone. Somebody has dealt with it meanwhile."
     return RedirectResponse(_back(form), 303)
 
 
@@ -85,7 +89,8 @@ def _values(request: Request, console: Console) -> dict[str, Any]:
         "wanted": wanted,
         "chosen": urlencode(chosen),
         "group": shown,
-        "groups": groups,
+        "groups": groups if query.get("causes") == "all" else groups[:_CAUSES],
+        "more_causes": 0 if query.get("causes") == "all" else max(0, len(groups) - _CAUSES),
         "last_of_all": last_of_all,
         "entries": console.index.entries(wanted, offset=(page - 1) * _PAGE, limit=_PAGE),
         "number": number,
@@ -93,6 +98,7 @@ def _values(request: Request, console: Console) -> dict[str, Any]:
         "page": page,
         "pages": max(1, -(-number // _PAGE)),
         "orders": console.orders.shown(),
+        "cut_off": console.orders.cut_off(),
         "is_whole": console.index.is_whole,
         "index_trouble": console.index.trouble,
     }

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from carrier.monitor.console.app import Console
-from carrier.monitor.console.forms import Refused, read_order
+from carrier.monitor.console.forms import ONLY_LOOK, Refused, read_order
+from carrier.monitor.console.passwords import Role
 from carrier.monitor.failed import FailedMessage, editing
 from carrier.monitor.failed.editing import EditError
 from carrier.store import audit
@@ -43,6 +44,8 @@ def page(request: Request, console: Console) -> Response:
 
 def edit(request: Request, console: Console) -> Response:
     """Its draft."""
+    if request.state.session.role is not Role.OPERATE:
+        raise Refused(403, ONLY_LOOK)
     key = request.query_params.get("key", "")
     failed = console.index.one(key)
     if failed is None:
@@ -71,6 +74,8 @@ def send(request: Request, console: Console) -> Response:
     audit.complete(audited, sent)
     if not mended.done:
         return _form(request, console, key, failed, draft, f"It is not sent: {sent}")
+    console.index.forget(key)
+    session.said = f"Sent as {out.id}."
     return RedirectResponse("/failed", 303)
 
 

@@ -34,4 +34,5 @@
   });
   show();
   reach();
+  document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 })();
