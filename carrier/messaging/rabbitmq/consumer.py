@@ -24,6 +24,7 @@ from carrier.messaging.lease import Death, Ended, Running
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq.connection import explain
 from carrier.messaging.rabbitmq.deliveries import Arrival, consume
+from carrier.messaging.rabbitmq.tags import Tags
 
 if TYPE_CHECKING:
     from carrier.messaging.rabbitmq.broker import RabbitmqBroker
@@ -64,8 +65,7 @@ class RabbitmqConsumer(Consumer):
         #: Messages whose handler still runs: when to look again, by the monotonic clock, and what was received.
         self._held: deque[tuple[float, Receipt, bytes]] = deque()
         self._settled: deque[tuple[int, bool]] = deque()  # tag, and whether it is acknowledged or given back
-        #: All deliveries up to this tag are settled, and those of the set beyond it.
-        self._floor, self._beyond = 0, set[int]()
+        self._tags = Tags()
         self._out = 0  # handed on and not settled
         self._counting = threading.Lock()
         self._flush_due = False
@@ -128,35 +128,23 @@ class RabbitmqConsumer(Consumer):
             self._channel.basic_cancel(self._tag)
         while self._received:
             receipt, _ = self._received.popleft()
-            self._beyond.add(receipt.tag)
+            self._tags.settle(receipt.tag)
             self._channel.basic_nack(receipt.tag, requeue=True)
 
     def _flush(self) -> None:
-        """Write what was settled.
-
-        Deliveries that are all done up to some tag are acknowledged with one frame. That tag must be one that the
-        broker still waits for, so it is never one that was given back or acknowledged alone before.
-        """
+        """Write what was settled."""
         self._flush_due = False
         if not self._settled:
             return
         fresh = []
         while self._settled:
             tag, done = self._settled.popleft()
-            self._beyond.add(tag)
             if done:
                 fresh.append(tag)
             else:
+                self._tags.settle(tag)
                 self._channel.basic_nack(tag, requeue=True)
-        while self._floor + 1 in self._beyond:
-            self._floor += 1
-            self._beyond.discard(self._floor)
-        together = [tag for tag in fresh if tag <= self._floor]
-        if together:
-            self._channel.basic_ack(max(together), multiple=len(together) > 1)
-        for tag in fresh:
-            if tag > self._floor:
-                self._channel.basic_ack(tag)
+        self._tags.acknowledge(self._channel, fresh)
 
     # The past of a message
 

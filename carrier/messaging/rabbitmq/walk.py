@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,6 +26,7 @@ from carrier.messaging.rabbitmq import events
 from carrier.messaging.rabbitmq.connection import RESOURCE_LOCKED, Connection
 from carrier.messaging.rabbitmq.deliveries import Arrival, consume
 from carrier.messaging.rabbitmq.inspection import command, is_at_risk
+from carrier.messaging.rabbitmq.tags import Tags
 from carrier.messaging.rabbitmq.topology import count_queue, declare_queue, find_queue
 from carrier.messaging.walk import Decision, Stored, Walk
 
@@ -83,6 +84,7 @@ class RabbitmqWalk(Walk):
         self._received: deque[Stored] = deque()
         self._room = 0  # what the newest channel still takes
         self._consumers: list[tuple[BlockingChannel, str]] = []
+        self._tags: defaultdict[BlockingChannel, Tags] = defaultdict(Tags)
         self._held = 0  # handed out to us and not acknowledged
         self._connection = broker.nodes.connect(f"walk {queue_name}")
         try:
@@ -168,11 +170,13 @@ class RabbitmqWalk(Walk):
     def _carry_out(self, decided: Sequence[Decision]) -> Sequence[Decision]:
         self._broker.store([each.outgoing for each in decided if each.outgoing is not None])
         try:
+            gone: defaultdict[BlockingChannel, list[int]] = defaultdict(list)
             for each in decided:
                 channel, tag = each.stored.receipt
-                channel.basic_ack(tag)
-                self._held -= 1
-            for channel in {each.stored.receipt[0] for each in decided}:
+                gone[channel].append(tag)
+            for channel, tags in gone.items():
+                self._tags[channel].acknowledge(channel, tags)
+                self._held -= len(tags)
                 # What only a socket's buffer has is lost when this process is killed, and the next window adds to it.
                 channel.queue_declare(self._queue, passive=True)
         except AMQPError as error:
