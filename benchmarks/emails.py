@@ -14,14 +14,13 @@ from pathlib import Path
 
 from benchmarks.environment import own, peer, smtp_sink
 from benchmarks.memory import proportional
+from benchmarks.place import ROOT, node
 from benchmarks.profile import Profile
-from tests.servers.installed import INSTALLATIONS
 from tests.servers.ports import free_port
 from tests.servers.process import Process
 from tests.servers.rabbitmq import RabbitmqNode
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[1]
 #: E-mails of one run; of one that is long enough to see a profile in; and after how many the memory is looked at.
 MAILS, MORE, LOOKS = 1_500, 6_000, (1_000, 5_000, 10_000, 15_000, 20_000)
 
@@ -105,9 +104,7 @@ def _systems() -> list[System]:
 
 @contextmanager
 def _servers(version: str) -> Iterator[Servers]:
-    folder = Path(tempfile.mkdtemp(prefix="carrier-bench-"))
-    (folder / "node").mkdir()
-    node, port = RabbitmqNode(folder / "node", INSTALLATIONS[version]), free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="carrier-bench-")), free_port()
     program, environment = smtp_sink()
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     sink = Process(
@@ -116,11 +113,10 @@ def _servers(version: str) -> Iterator[Servers]:
         environment={**os.environ, **environment},
     )
     try:
-        node.wait()
-        yield Servers(node, port)
+        with node(version) as server:
+            yield Servers(server, port)
     finally:
         sink.kill()
-        node.stop()
         shutil.rmtree(folder)
 
 

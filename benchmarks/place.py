@@ -87,8 +87,9 @@ class Place:
         Raises:
             RuntimeError: the worker ended before.
         """
+        most = slots.size(self.marks) - messages
         wait_until(
-            lambda: len(self.begun()) >= messages or not worker.running, "they are handled", timeout=900, every=0.2
+            lambda: slots.left(self.marks) <= most or not worker.running, "they are handled", timeout=900, every=0.2
         )
         begun = self.begun()
         if len(begun) < messages:

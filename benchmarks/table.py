@@ -61,10 +61,8 @@ def _shown(goal: Goal, figure: float, unit: str) -> str:
 
 
 def _wanted(goal: Goal, unit: str) -> str:
-    sign = "≤" if goal.is_most else "≥"
-    return sign + {"times": f" {goal.limit:g} times", "plus": f" {goal.limit:+g} {unit}"}.get(
-        goal.kind, f" {goal.limit:g} {unit}"
-    )
+    limit = {"times": f"{goal.limit:g} times", "plus": f"{goal.limit:+g} {unit}", "absolute": f"{goal.limit:g} {unit}"}
+    return f"{'≤' if goal.is_most else '≥'} {limit[goal.kind]}"
 
 
 def _number(figure: float) -> str:

@@ -1,4 +1,4 @@
-"""Stock Dramatiq; it confirms what it publishes when it is told so."""
+"""Stock Dramatiq, told to confirm what it publishes."""
 
 from __future__ import annotations
 

@@ -30,6 +30,17 @@ def read(path: Path) -> list[tuple[int, int, int]]:
     return list(_SLOT.iter_unpack(path.read_bytes()))
 
 
+def size(path: Path) -> int:
+    """How many messages it has places for."""
+    return path.stat().st_size // _SLOT.size
+
+
+def left(path: Path) -> int:
+    """How many have not begun. It is asked beside the measured work, so it only counts: the last byte of a time is 0 in
+    none that is."""
+    return path.read_bytes()[_SENT.size + 7 :: _SLOT.size].count(0)
+
+
 @cache
 def _slots() -> mmap.mmap:
     descriptor = os.open(os.environ["BENCH_SLOTS"], os.O_RDWR)

@@ -19,7 +19,7 @@ class Tags:
         self._floor, self._beyond = 0, set[int]()
 
     def settle(self, tag: int) -> None:
-        """It was given back, or will be acknowledged at once."""
+        """It was given back."""
         self._beyond.add(tag)
 
     def acknowledge(self, channel: BlockingChannel, tags: Collection[int]) -> None:

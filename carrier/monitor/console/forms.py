@@ -12,8 +12,6 @@ from carrier.monitor.console.passwords import Role
 
 #: Bytes of a form: a payload has 10 MB at most, and three of its characters may stand for one.
 LARGEST = 32 * 2**20
-#: Why somebody with the view role is refused.
-ONLY_LOOK = "you may look, but not change anything"
 #: Fields of one form.
 _FIELDS = 10_000
 
@@ -75,9 +73,18 @@ def read_order(request: Request) -> Form:
         Refused: they may not.
     """
     form = read_own(request)
-    if request.state.session.role is not Role.OPERATE:
-        raise Refused(403, ONLY_LOOK)
+    check_role(request)
     return form
+
+
+def check_role(request: Request) -> None:
+    """Whether somebody may change anything.
+
+    Raises:
+        Refused: they may not.
+    """
+    if request.state.session.role is not Role.OPERATE:
+        raise Refused(403, "you may look, but not change anything")
 
 
 async def _body(request: Request) -> bytes:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from carrier.messaging.broker import Broker
@@ -27,8 +27,8 @@ VERBS: tuple[Verb, ...] = ("retry", "discard")
 DONE: dict[Verb, str] = {"retry": "sent back", "discard": "thrown away"}
 #: Seconds for which an order that is over is shown, and how many orders are.
 _SHOWN, _MOST = 60.0, 100
-#: Seconds for which a new console says what an earlier one was killed in the middle of.
-_CUT_OFF = 600.0
+#: For how long a new console says what an earlier one was killed in the middle of.
+_CUT_OFF = timedelta(minutes=10)
 
 
 class Stopped(CarrierError):
@@ -88,7 +88,7 @@ class Orders:
         self._all: deque[Order] = deque(maxlen=_MOST)
         self._number = 0
         self._waiting = threading.Condition()
-        self._began, self._began_at, self._cut_off = time.monotonic(), datetime.now(UTC), list[AuditEntry]()
+        self._began, self._cut_off = datetime.now(UTC), list[AuditEntry]()
         threading.Thread(target=self._run, name="carrier-orders", daemon=True).start()
 
     def give(self, verb: Verb, chosen: Counted, what: str, by: str) -> Order:
@@ -129,11 +129,11 @@ class Orders:
 
     def cut_off(self) -> list[AuditEntry]:
         """What an earlier console was killed in the middle of, for some minutes after this one has begun."""
-        return self._cut_off if time.monotonic() - self._began < _CUT_OFF else []
+        return self._cut_off if datetime.now(UTC) - self._began < _CUT_OFF else []
 
     def _note_cut_off(self) -> None:
         try:
-            self._cut_off = audit.cut_off(self._began_at)
+            self._cut_off = audit.cut_off(self._began)
         except StoreUnavailable as error:
             logger.warning("what an earlier console was in the middle of is not known: %s", error)
 

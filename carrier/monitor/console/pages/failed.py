@@ -83,14 +83,15 @@ def _values(request: Request, console: Console) -> dict[str, Any]:
     given = query.get("page", "1")
     page = min(max(1, int(given[:9]) if given.isascii() and given.isdigit() else 1), max(1, -(-number // _PAGE)))
     groups = console.index.groups()
+    shown_groups = groups if query.get("causes") == "all" else groups[:_CAUSES]
     shown = next((each for each in groups if each.fingerprint == wanted.fingerprint), None)
     chosen = {name: value for name, value in (("group", wanted.fingerprint), ("text", wanted.text)) if value}
     return {
         "wanted": wanted,
         "chosen": urlencode(chosen),
         "group": shown,
-        "groups": groups if query.get("causes") == "all" else groups[:_CAUSES],
-        "more_causes": 0 if query.get("causes") == "all" else max(0, len(groups) - _CAUSES),
+        "groups": shown_groups,
+        "more_causes": len(groups) - len(shown_groups),
         "last_of_all": last_of_all,
         "entries": console.index.entries(wanted, offset=(page - 1) * _PAGE, limit=_PAGE),
         "number": number,

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from carrier.monitor.console.app import Console
-from carrier.monitor.console.forms import ONLY_LOOK, Refused, read_order
-from carrier.monitor.console.passwords import Role
+from carrier.monitor.console.forms import Refused, check_role, read_order
 from carrier.monitor.failed import FailedMessage, editing
 from carrier.monitor.failed.editing import EditError
 from carrier.store import audit
@@ -44,8 +43,7 @@ def page(request: Request, console: Console) -> Response:
 
 def edit(request: Request, console: Console) -> Response:
     """Its draft."""
-    if request.state.session.role is not Role.OPERATE:
-        raise Refused(403, ONLY_LOOK)
+    check_role(request)
     key = request.query_params.get("key", "")
     failed = console.index.one(key)
     if failed is None:
