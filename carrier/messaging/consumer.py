@@ -7,6 +7,7 @@ the original is acknowledged after that; while it cannot be stored, the original
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,7 @@ from carrier.messaging.failure import ATTEMPTS_LIMIT, FAILED_QUEUE, Failure, att
 from carrier.messaging.lease import Death, Ended, Running, State
 from carrier.messaging.outcome import Again, Back, Done, Dropped, Failed, Later, Outcome
 from carrier.messaging.outgoing import Enqueued, Outgoing, outgoing, refused
+from carrier.messaging.work import WorkQueue
 
 if TYPE_CHECKING:
     from carrier.messaging.broker import Broker
@@ -223,6 +225,12 @@ class Consumer(dramatiq.Consumer):
             case Back():
                 self.back(receipt)
         return True
+
+    def _give_back_beyond(self, number: int) -> None:
+        """Of what is handed on and not begun, keep the first ``number``; in the thread that iterates."""
+        work: object = getattr(threading.current_thread(), "work_queue", None)
+        if isinstance(work, WorkQueue):
+            self.requeue(work.take_back(self, number))
 
     # The edge
 

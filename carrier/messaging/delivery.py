@@ -49,6 +49,9 @@ class Delivery(MessageProxy):
         self, message: Message[Any], envelope: Envelope, payload: BaseModel | None, consumer: Consumer, receipt: Any
     ) -> None:
         super().__init__(message)
+        # What middleware asks for most: the proxy looks for each attribute in vain before it asks the message.
+        self.options, self.message_id = message.options, message.message_id
+        self.actor_name, self.queue_name = message.actor_name, message.queue_name
         self.envelope = envelope
         self.payload = payload
         self.consumer = consumer

@@ -22,7 +22,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
-from dramatiq.broker import MessageProxy
 from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 from dramatiq.middleware.shutdown import Shutdown
@@ -31,6 +30,7 @@ from dramatiq.worker import Worker
 
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.outcome import Back
+from carrier.messaging.work import WorkQueue
 
 if TYPE_CHECKING:
     from carrier.messaging.broker import Broker
@@ -161,6 +161,7 @@ class Ending(Middleware):
     def before_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
         if self._signalled:
             raise SystemExit(0)  # it was told to end while it started
+        worker.work_queue = WorkQueue()  # type: ignore[assignment]  # what Dramatiq uses of a queue, it has
         self._workers[worker] = threading.Event()
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
@@ -231,16 +232,23 @@ def _give_back(worker: Worker) -> None:
     _empty(worker)
 
 
+def _work(worker: Worker) -> WorkQueue:
+    work: object = worker.work_queue
+    if not isinstance(work, WorkQueue):
+        raise TypeError(f"a worker that was not booted by its broker: {worker!r}")
+    return work
+
+
 def _empty(worker: Worker) -> None:
+    work = _work(worker)
     while True:
         try:
-            item = worker.work_queue.get_nowait()
+            message = work.get_nowait().message
         except Empty:
             return
-        message = None if isinstance(item, _Wake) else item.message
         if isinstance(message, Delivery):
             _back(message)
-        worker.work_queue.task_done()
+        work.task_done()
 
 
 def _back(delivery: Delivery) -> None:
@@ -254,38 +262,19 @@ def _back(delivery: Delivery) -> None:
 def _wait_for(worker: Worker, seconds: float) -> bool:
     """Wait until no thread of it handles anything; whether that is so in time."""
     until = time.monotonic() + seconds
-    work = worker.work_queue
     while True:
         _empty(worker)  # a consumer may just have been handing on
-        with work.all_tasks_done:
-            if not work.unfinished_tasks:
-                return True
-            left = until - time.monotonic()
-            if left <= 0:
-                return False
-            work.all_tasks_done.wait(min(left, _LOOK))
-
-
-class _Wake:
-    """What a thread of Dramatiq's finds in its queue when it is to look whether it still runs. It waits there for a
-    second otherwise; an empty queue is the one thing that it goes on after."""
-
-    def __lt__(self, other: object) -> bool:
-        return True
-
-    def __gt__(self, other: object) -> bool:
-        return False
-
-    @property
-    def message(self) -> MessageProxy:
-        raise Empty
+        left = until - time.monotonic()
+        if _work(worker).wait(max(0.0, min(left, _LOOK))):
+            return True
+        if left <= 0:
+            return False
 
 
 def _end_threads(worker: Worker) -> None:
     """End the worker's threads, which tell the middleware so. One that cannot be interrupted is left behind."""
     until = time.monotonic() + _LEAVING
-    for _ in worker.workers:
-        worker.work_queue.put(_Wake())  # type: ignore[arg-type]  # it is none of Dramatiq's items
+    _work(worker).wake(len(worker.workers))
     for thread in worker.workers:
         thread.join(max(0.0, until - time.monotonic()))
     worker.workers.clear()

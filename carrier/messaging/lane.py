@@ -21,8 +21,11 @@ class Lane:
     """The handlers of this process: any number of them, or one alone."""
 
     def __init__(self) -> None:
+        #: The threads. A set changes as one step of the interpreter. Threads that met at a lock for each message would
+        #: queue there, and go on queueing: each finds it taken by the one before it, which waits for the interpreter.
+        self._running: set[object] = set()
+        self._is_open = True  # whoever comes may begin
         self._changed = threading.Condition()
-        self._running = 0
         self._waiting = 0  # threads that wait for a change
         self._suspects = 0  # those of them that want to be alone
         self._alone_since: float | None = None
@@ -33,22 +36,31 @@ class Lane:
         Parameters:
             stopped: whether that is so; it is asked again after :meth:`wake`.
         """
+        this = threading.get_ident()
+        if not alone:
+            if stopped():
+                return False
+            self._running.add(this)
+            if self._is_open:  # asked after it has been said that we run: who wants to be alone does it the other way
+                return True
+            self._running.discard(this)
         with self._changed:
-            entered = self._wait_to_be_alone(stopped) if alone else self._wait_for_others(stopped)
+            if alone:
+                return self._wait_to_be_alone(this, stopped)
+            self._notify()  # of whom it was one
+            entered = self._wait_for_others(stopped)
             if entered:
-                self._running += 1
-                if alone:
-                    self._alone_since = time.monotonic()
+                self._running.add(this)
             return entered
 
     def leave(self, *, alone: bool) -> None:
         """The handler has ended."""
-        with self._changed:
-            self._running -= 1
-            if alone:
-                self._alone_since = None
-            if self._waiting:
-                self._changed.notify_all()
+        self._running.discard(threading.get_ident())
+        if not self._is_open:  # a suspect says that it waits, and looks who runs after that
+            with self._changed:
+                if alone:
+                    self._alone_since = None
+                self._open()
 
     def wake(self) -> None:
         """Let whoever waits look whether it is stopped."""
@@ -68,20 +80,31 @@ class Lane:
             return 0.0
         return self._alone_since + ALONE - time.monotonic()
 
-    def _wait_to_be_alone(self, stopped: Callable[[], bool]) -> bool:
+    def _wait_to_be_alone(self, this: int, stopped: Callable[[], bool]) -> bool:
         until = time.monotonic() + PATIENCE
         self._suspects += 1
+        self._is_open = False
         try:
             while not (over := stopped()) and self._running:
                 left = until - time.monotonic()
                 if left <= 0:
                     return False
                 self._wait(left)
+            if not over:
+                self._running.add(this)
+                self._alone_since = time.monotonic()
+            return not over
         finally:
             self._suspects -= 1
-            if self._waiting:
-                self._changed.notify_all()
-        return not over
+            self._open()
+
+    def _open(self) -> None:
+        self._is_open = not self._suspects and self._alone_since is None
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._waiting:
+            self._changed.notify_all()
 
     def _wait(self, seconds: float) -> None:
         self._waiting += 1

@@ -129,21 +129,22 @@ class Lease:
 
     def begin(self, key: str) -> int | None:
         """Note that a handler begins with the message ``key``. Returns its slot; None when there is none left."""
-        with self._lock:
-            if self._map.closed or not self._free:
-                return None
+        # Without a lock, at which all threads would meet for each message: a slot is one thread's.
+        try:
             slot = self._free.popleft()
-            _SLOT.pack_into(self._map, _at(slot), State.FREE, now_ms(), digest(key))
+            at = _HEAD + slot * _SLOT.size
+            _SLOT.pack_into(self._map, at, 0, now_ms(), digest(key))
             # Last: a slot that is not whole must not count.
-            self._map[_at(slot)] = State.RUNNING
+            self._map[at] = 1  # State.RUNNING: the enumeration costs as much as the rest
+        except (IndexError, ValueError):  # none is free; or the lease has ended, and its map is closed
+            return None
         return slot
 
     def finish(self, slot: int, state: State) -> None:
         """Note that it has ended, and how."""
-        with self._lock:
-            if not self._map.closed:
-                self._map[_at(slot)] = state
-                self._free.append(slot)
+        with contextlib.suppress(ValueError):  # it has ended, and its map is closed
+            self._map[_HEAD + slot * _SLOT.size] = state
+            self._free.append(slot)
 
     def end(self) -> None:
         """Give it up, once nothing is leased under it any more."""

@@ -13,10 +13,10 @@ from dramatiq.middleware import (
     Pipelines,
     Retries,
     ShutdownNotifications,
-    TimeLimit,
 )
 
 from carrier.messaging.attempts import Attempts
+from carrier.messaging.time_limit import TimeLimit
 
 #: What sends the messages that follow one that was handled. When one of those cannot be sent, its cause has failed.
 FOLLOWING = (Callbacks, Pipelines, GroupCallbacks)

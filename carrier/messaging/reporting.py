@@ -6,7 +6,6 @@ nothing to do loads no database.
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
 import threading
@@ -20,6 +19,7 @@ from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
+from carrier.messaging.count import Count
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.figures import Busy, WorkerFigures
 
@@ -32,26 +32,13 @@ EVERY = 3.0
 _BUSY = 20
 
 
-class _Count:
-    """Counts in many threads without a lock, which a handler's time limit could leave behind locked."""
-
-    def __init__(self) -> None:
-        self._counter, self._looks = itertools.count(), 0
-        self.add = self._counter.__next__
-
-    def read(self) -> int:
-        """In one thread only."""
-        self._looks += 1
-        return next(self._counter) - self._looks + 1
-
-
 class Reporting(Middleware):
     """For all workers of a broker in this process."""
 
     def __init__(self) -> None:
         self._workers: set[Worker] = set()
         self._ended = threading.Event()
-        self._done, self._errors = _Count(), _Count()
+        self._done, self._errors = Count(), Count()
         self._waits: dict[str, float] = {}
         self._started = 0.0
 
@@ -60,7 +47,7 @@ class Reporting(Middleware):
         self._workers.add(worker)
         if len(self._workers) == 1:
             self._started, self._ended = time.time(), threading.Event()
-            self._done, self._errors = _Count(), _Count()
+            self._done, self._errors = Count(), Count()
             arguments = broker, self._ended
             threading.Thread(target=self._run, args=arguments, name="carrier-reporting", daemon=True).start()
 

@@ -19,6 +19,7 @@ from carrier.messaging.embedded.ledger import Settled
 from carrier.messaging.envelope import Envelope, now_ms
 from carrier.messaging.lease import Death
 from carrier.messaging.outgoing import Outgoing
+from carrier.messaging.prefetch import Prefetch
 
 if TYPE_CHECKING:
     from carrier.messaging.embedded.broker import EmbeddedBroker
@@ -38,10 +39,11 @@ class EmbeddedConsumer(Consumer):
 
     def __init__(self, broker: EmbeddedBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name)
-        self._prefetch = prefetch
+        self._prefetch = Prefetch(prefetch)
         self._timeout = timeout / 1000
         self._database, self._owner = broker.database, broker.owner
         self._ledger = broker.ledger(queue_name)
+        self._ledger.enough = self._enough
         self._stopped = self._leaving = False
         self._died: str | None = None  # of the message that is being admitted
         self._reaped = 0.0  # when, by the monotonic clock
@@ -68,6 +70,7 @@ class EmbeddedConsumer(Consumer):
                         return delivery
                     continue
                 self._reap()
+                self._follow()
                 if ledger.settled or self._stopped or self._news():
                     self._transact()
                     if ledger.batch:
@@ -75,14 +78,14 @@ class EmbeddedConsumer(Consumer):
                 left = until - time.monotonic()
                 if left <= 0 or self._leaving:
                     return None
-                # Woken by a settlement of this process; a message of another one is found by looking.
+                # Woken by settlements of this process; a message of another one is found by looking.
                 ledger.news.wait(min(left, WAKE_UP))
         except sqlite3.Error as error:
             raise ConnectionClosed(f"{self._database.path}: {error}") from None
 
     def _news(self) -> bool:
         """Whether a fetch would find something. ``data_version`` changes with every commit of somebody else."""
-        if self._ledger.out >= self._prefetch:
+        if self._ledger.out >= self._prefetch.size:
             return False
         version = self._reader.execute("PRAGMA data_version").fetchone()[0]
         now = now_ms()
@@ -94,27 +97,42 @@ class EmbeddedConsumer(Consumer):
         self._next_due = _NEVER if due is None else due
         return bool(found)
 
+    @property
+    def _enough(self) -> int:
+        """How many settlements are not left to wait: with them there is room for many messages."""
+        return (self._prefetch.size + 1) // 2
+
+    def _follow(self) -> None:
+        """Take more in advance, or fewer."""
+        ledger = self._ledger
+        settled = len(ledger.settled)
+        in_hand = ledger.out - settled
+        if self._prefetch.follow(ledger.ended + settled, in_hand):
+            ledger.enough = self._enough
+            if in_hand > self._prefetch.size:
+                self._give_back_beyond(self._prefetch.size)
+
     def _transact(self) -> None:
         """Carry out what was settled, and take as many as there is room for."""
         ledger = self._ledger
         with ledger.turn:
-            with ledger.lock:
-                settled = ledger.settled[:]
-                unbegun = [seq for seq, _, _ in ledger.batch] if self._stopped else []
-                room = 0 if self._stopped else self._prefetch - ledger.out + len(settled)
+            # By their places: whoever settles another one meanwhile would end an iteration.
+            settled = [ledger.settled[place] for place in range(len(ledger.settled))]
+            unbegun = [seq for seq, _, _ in ledger.batch] if self._stopped else []
+            room = 0 if self._stopped else self._prefetch.size - ledger.out + len(settled)
             if not settled and not unbegun and room <= 0:
                 return
             with self._database.transaction(self._database.taking) as connection:
                 self._write(connection, settled)
                 connection.executemany(schema.RELEASE, [(seq, self._owner) for seq in unbegun])
                 taken = self._take(connection, room) if room > 0 else []
-            with ledger.lock:
-                # New ones may have come behind those that are carried out.
-                del ledger.settled[: len(settled)]
-                if unbegun:
-                    ledger.batch.clear()
-                ledger.batch.extend(taken)
-                ledger.out += len(taken) - len(settled) - len(unbegun)
+            for _ in settled:  # new ones may have come behind them
+                ledger.settled.popleft()
+            if unbegun:
+                ledger.batch.clear()
+            ledger.batch.extend(taken)
+            ledger.out += len(taken) - len(settled) - len(unbegun)
+            ledger.ended += len(settled)
         for each in settled:
             if each.then is not None:
                 each.then()

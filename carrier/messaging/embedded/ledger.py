@@ -25,20 +25,22 @@ class Settled:
 class Ledger:
     """Rows that are leased: in ``batch`` until they are handed on, in ``settled`` when they are done with.
 
-    ``out`` counts all of them, those between the two included. ``lock`` is held to change them, ``turn`` to write
-    them to the file.
+    ``out`` counts all of them, those between the two included; ``ended`` those that were ever settled. ``turn`` is held
+    to write them to the file, and to change them otherwise than by adding to ``settled``: threads that met at a lock
+    for each message would go on queueing there.
     """
 
     batch: deque[tuple[int, bytes, str | None]] = field(default_factory=deque)
-    settled: list[Settled] = field(default_factory=list)
+    settled: deque[Settled] = field(default_factory=deque)
     out: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: int = 0
     turn: threading.Lock = field(default_factory=threading.Lock)
-    #: Set when something was settled.
+    #: Set when so many are settled that they are not left to the consumer's next look.
     news: threading.Event = field(default_factory=threading.Event)
+    enough: int = 1
 
     def settle(self, settled: Settled) -> None:
         """Have it carried out with the next transaction."""
-        with self.lock:
-            self.settled.append(settled)
-        self.news.set()
+        self.settled.append(settled)
+        if len(self.settled) >= self.enough:
+            self.news.set()

@@ -7,7 +7,6 @@ it: one that outlives its connection is never acknowledged on the next one, wher
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,10 +17,12 @@ from pika.exceptions import AMQPError, ConnectionWrongStateError
 
 from carrier.messaging import lease
 from carrier.messaging.consumer import Consumer
+from carrier.messaging.count import Count
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.envelope import Envelope
 from carrier.messaging.lease import Death, Ended, Running
 from carrier.messaging.outgoing import Outgoing
+from carrier.messaging.prefetch import EVERY, Prefetch
 from carrier.messaging.rabbitmq.connection import explain
 from carrier.messaging.rabbitmq.deliveries import Arrival, consume
 from carrier.messaging.rabbitmq.tags import Tags
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 _CLOSING = 1.0
 #: Seconds until a message whose handler still runs is looked at again.
 _LOOK_AGAIN = 1.0
+#: Seconds for which settlements are gathered while there are many.
+_GATHERING = 0.005
 
 
 class Receipt(NamedTuple):
@@ -66,15 +69,14 @@ class RabbitmqConsumer(Consumer):
         self._held: deque[tuple[float, Receipt, bytes]] = deque()
         self._settled: deque[tuple[int, bool]] = deque()  # tag, and whether it is acknowledged or given back
         self._tags = Tags()
-        self._out = 0  # handed on and not settled
-        self._counting = threading.Lock()
-        self._flush_due = False
+        self._prefetch = Prefetch(prefetch)
+        self._begun_with, self._done_with = Count(), Count()  # handed on, and settled
+        self._flush_due = self._dozes = False
         self._stopped = self._leaving = self._cancelled = self._gone = False
         self._connection = broker.nodes.connect(f"worker {queue_name}")
         try:
             self._channel = self._connection.channel()
-            self._channel.basic_qos(prefetch_count=prefetch)
-            self._tag = consume(self._channel, queue_name, self._on_message, self._on_cancelled_by_broker)
+            self._take()
         except AMQPError as error:
             if self._connection.is_open:
                 self._connection.close()
@@ -88,25 +90,23 @@ class RabbitmqConsumer(Consumer):
         until = time.monotonic() + self._timeout
         try:
             while True:
-                self._flush()
                 while self._held and (self._stopped or time.monotonic() >= self._held[0][0]):
                     self._received.append(self._held.popleft()[1:])
                 if self._stopped:
                     self._give_back_received()
                 elif self._received:
                     receipt, body = self._received.popleft()
-                    with self._counting:
-                        self._out += 1
+                    self._begun_with.add()
                     delivery = self.admit(body, receipt)
                     if delivery is not None:
                         return delivery
                     continue
+                settled = self._flush()
+                self._follow()
                 left = until - time.monotonic()
                 if left <= 0 or self._leaving:
                     return None
-                if self._held:
-                    left = min(left, _LOOK_AGAIN)
-                self._connection.process_data_events(time_limit=left)
+                self._wait(left, settled)
                 if self._gone or self._channel.is_closed:
                     # The queue was deleted, or the broker closed the channel: pika tells only whoever uses it.
                     self.broker.forget()
@@ -114,6 +114,35 @@ class RabbitmqConsumer(Consumer):
         except AMQPError as error:
             self.broker.forget()
             raise ConnectionClosed(explain(error)) from None
+
+    def _wait(self, seconds: float, settled: int) -> None:
+        """Let the connection do its work until there is something for us to do. While much is settled nobody wakes this
+        thread: a signal between threads costs more than the rest of a settlement."""
+        if self._held:
+            seconds = min(seconds, _LOOK_AGAIN)
+        if self._prefetch.size > self._prefetch.least:
+            seconds = min(seconds, EVERY)
+        if settled:
+            self._connection.process_data_events(time_limit=min(seconds, _GATHERING))
+            return
+        self._dozes = True
+        if not self._settled:  # or what was settled just now would have woken nobody
+            self._connection.process_data_events(time_limit=seconds)
+        self._dozes = False
+
+    def _take(self) -> None:
+        self._channel.basic_qos(prefetch_count=self._prefetch.size)
+        self._tag = consume(self._channel, self.queue_name, self._on_message, self._on_cancelled_by_broker)
+
+    def _follow(self) -> None:
+        """Have the server hand out more in advance, or fewer. It keeps to the number with which a consumer began."""
+        out = self._out
+        if self._cancelled or not self._prefetch.follow(self._done_with.read(), out):
+            return
+        self._channel.basic_cancel(self._tag)
+        self._take()
+        if out > self._prefetch.size:
+            self._give_back_beyond(self._prefetch.size)
 
     def _on_message(self, arrival: Arrival) -> None:
         receipt = Receipt(arrival.tag, arrival.correlation_id, arrival.redelivered)
@@ -129,22 +158,23 @@ class RabbitmqConsumer(Consumer):
         while self._received:
             receipt, _ = self._received.popleft()
             self._tags.settle(receipt.tag)
-            self._channel.basic_nack(receipt.tag, requeue=True)
+            self._channel._impl.basic_nack(receipt.tag, requeue=True)
 
-    def _flush(self) -> None:
-        """Write what was settled."""
+    def _flush(self) -> int:
+        """Write what was settled; returns how much it was. It leaves with what the connection does next."""
         self._flush_due = False
-        if not self._settled:
-            return
-        fresh = []
+        fresh: list[int] = []
+        channel = self._channel._impl  # pika's BlockingChannel waits for the socket at each acknowledgement
         while self._settled:
             tag, done = self._settled.popleft()
             if done:
                 fresh.append(tag)
             else:
                 self._tags.settle(tag)
-                self._channel.basic_nack(tag, requeue=True)
-        self._tags.acknowledge(self._channel, fresh)
+                channel.basic_nack(tag, requeue=True)
+        is_fast = fresh and self._prefetch.size > self._prefetch.least
+        self._tags.acknowledge(channel, fresh, keep=self._prefetch.size // 4 if is_fast else 0)
+        return len(fresh)
 
     # The past of a message
 
@@ -161,8 +191,7 @@ class RabbitmqConsumer(Consumer):
             lease.forget(self.broker.leases, self.key(envelope, receipt))
 
     def hold(self, body: bytes, receipt: Receipt) -> None:
-        with self._counting:
-            self._out -= 1
+        self._done_with.add()
         self._held.append((time.monotonic() + _LOOK_AGAIN, receipt, body))
 
     def is_lost(self) -> bool:
@@ -209,10 +238,10 @@ class RabbitmqConsumer(Consumer):
         self._schedule_flush()
 
     def _settle_later(self, receipt: Receipt, *, done: bool) -> None:
-        with self._counting:
-            self._out -= 1
+        self._done_with.add()
         self._settled.append((receipt.tag, done))
-        self._schedule_flush()
+        if self._dozes or not done or 2 * len(self._settled) >= self._prefetch.size:
+            self._schedule_flush()
 
     def _schedule_flush(self) -> None:
         if self._flush_due:
@@ -237,6 +266,12 @@ class RabbitmqConsumer(Consumer):
                 self._connection.close()
         except AMQPError as error:
             raise ConnectionClosed(explain(error)) from None
+
+    @property
+    def _out(self) -> int:
+        """How many messages are handed on and not settled."""
+        ended = self._done_with.read()  # first: what is handed on meanwhile is not settled
+        return self._begun_with.read() - ended
 
     @property
     def version(self) -> int:
