@@ -7,9 +7,13 @@ import socket
 
 HOST = "127.0.0.1"
 
+#: Sockets by whose names this process has reserved ports: a server takes seconds until it binds its own, and others of
+#: the same run look for theirs meanwhile. The kernel frees a name of the abstract namespace with its process (unix(7)).
+_reserved: list[socket.socket] = []
+
 
 def free_port() -> int:
-    """A port that nobody listens on.
+    """A port that nobody listens on, and that nobody else gets from here while this process lives.
 
     It is below Linux's ephemeral range, 32768 up: no client's connection takes it before the server does.
     """
@@ -19,7 +23,14 @@ def free_port() -> int:
                 tried.bind((HOST, candidate))
             except OSError:
                 continue
-            return candidate
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0carrier-test-port-{candidate}")
+        except OSError:
+            name.close()
+            continue
+        _reserved.append(name)
+        return candidate
     raise OSError("no free port")
 
 
