@@ -18,7 +18,7 @@ from typing import Any
 
 from dramatiq.actor import Actor
 from dramatiq.message import Message
-from dramatiq.middleware import CurrentMessage, Middleware, MiddlewareError, Retries
+from dramatiq.middleware import CurrentMessage, Middleware, Retries
 
 from carrier.messaging.attempts import Attempts
 from carrier.messaging.consumer import Consumer
@@ -72,8 +72,6 @@ class Broker(Joining):
         self.lane = Lane()
         self.handling: dict[int, Delivery] = {}
         self.ending = Ending(grace)
-        #: The middleware as it was when its hooks were looked at, and who has which.
-        self._hooks: tuple[list[Middleware], dict[str, list[Middleware]]] = [], {}
         given = default_middleware() if middleware is None else middleware
         self.fires = Fires()
         super().__init__(middleware=[self.ending, Deaths(), self.fires, Reporting(), *given])
@@ -308,14 +306,7 @@ class Broker(Joining):
         """Call the hooks. A worker that stops waits for its handlers after they all know of it."""
         if _goes_back(signal, args):
             return
-        hook = f"before_{signal}"
-        for each in self._having(hook):
-            try:
-                getattr(each, hook)(self, *args, **kwargs)
-            except MiddlewareError:
-                raise
-            except Exception:
-                self.logger.critical("Unexpected failure in %s of %r.", hook, each, exc_info=True)
+        super().emit_before(signal, *args, **kwargs)
         if signal == "worker_shutdown":
             self.ending.finish(self, args[0])
 
@@ -332,28 +323,12 @@ class Broker(Joining):
             finally:
                 self._settling.delivery = None
         else:
-            hook = f"after_{signal}"
-            for each in reversed(self._having(hook)):
-                try:
-                    getattr(each, hook)(self, *args, **kwargs)
-                except Exception:
-                    self.logger.critical("Unexpected failure in %s of %r.", hook, each, exc_info=True)
-
-    def _having(self, hook: str) -> list[Middleware]:
-        """The middleware that does something at a hook. Most of Dramatiq's and ours does nothing at most of the ten of
-        a message; somebody else's is always asked."""
-        known, found = self._hooks
-        if known != self.middleware:
-            known, found = list(self.middleware), {}
-            self._hooks = known, found
-        if hook not in found:
-            found[hook] = [each for each in known if not _has_nothing(each, hook)]
-        return found[hook]
+            super().emit_after(signal, *args, **kwargs)
 
     def _end(self, hook: str, delivery: Delivery, **outcome: Any) -> None:
         """As Dramatiq calls hooks. But where what follows a message cannot be sent (its result is no JSON, there is no
         such actor), the message has failed, and whoever is asked next is told so: it would be lost in silence."""
-        for each in reversed(self._having(hook)):
+        for each in reversed(self.having(hook)):
             try:
                 getattr(each, hook)(self, delivery, **outcome)
             except Exception as error:
@@ -409,12 +384,6 @@ def _call(listeners: Sequence[Callable[..., None]], *news: Any) -> None:
             listener(*news)
         except Exception:
             logger.exception("a listener failed")
-
-
-def _has_nothing(middleware: Middleware, hook: str) -> bool:
-    kind = type(middleware)
-    known = kind.__module__.partition(".")[0] in ("carrier", "dramatiq")
-    return known and getattr(kind, hook, None) is getattr(Middleware, hook, None)
 
 
 def _goes_back(signal: str, args: tuple[Any, ...]) -> bool:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import dramatiq
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 
 from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.hooks import HookedBroker
 from carrier.messaging.walk import Walk
 
 
-class Joining(dramatiq.Broker):
+class Joining(HookedBroker):
     """``join``, ``flush`` and counts, as those of Dramatiq's StubBroker.
 
     Attributes:

@@ -48,6 +48,10 @@ class State(IntEnum):
     FAILED = 3
 
 
+#: As plain numbers, for what is done for each message: the enumeration's attributes cost as much as the rest.
+_FREE, _RUNNING = int(State.FREE), int(State.RUNNING)
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """A handler that was begun, and ended with its process.
@@ -132,10 +136,9 @@ class Lease:
         # Without a lock, at which all threads would meet for each message: a slot is one thread's.
         try:
             slot = self._free.popleft()
-            at = _HEAD + slot * _SLOT.size
-            _SLOT.pack_into(self._map, at, 0, now_ms(), digest(key))
+            _SLOT.pack_into(self._map, _at(slot), _FREE, now_ms(), digest(key))
             # Last: a slot that is not whole must not count.
-            self._map[at] = 1  # State.RUNNING: the enumeration costs as much as the rest
+            self._map[_at(slot)] = _RUNNING
         except (IndexError, ValueError):  # none is free; or the lease has ended, and its map is closed
             return None
         return slot
@@ -143,7 +146,7 @@ class Lease:
     def finish(self, slot: int, state: State) -> None:
         """Note that it has ended, and how."""
         with contextlib.suppress(ValueError):  # it has ended, and its map is closed
-            self._map[_HEAD + slot * _SLOT.size] = state
+            self._map[_at(slot)] = state
             self._free.append(slot)
 
     def end(self) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from carrier.messaging import prefetch
 from carrier.messaging.broker import Broker
+from carrier.messaging.delivery import Delivery
+from carrier.messaging.rabbitmq.broker import RabbitmqBroker
 from carrier.messaging.work import WorkQueue
-from tests.contract.backend import Backend
+from tests.contract.backend import Backend, Rabbitmq
 from tests.contract.conftest import Working
 from tests.waiting import wait_until
 
@@ -46,3 +48,21 @@ def test_hundreds_are_in_hand_while_handlers_are_quick_and_go_back_when_they_are
         wait_until(lambda: len(handled) >= first + 8, "it goes on")
     assert len(set(handled)) == len(handled)
     assert backend.ready("work_queue") == QUICK + SLOW - len(handled)
+
+
+def test_what_was_settled_behind_one_that_is_not_is_acknowledged_at_the_end(rabbitmq: Rabbitmq) -> None:
+    broker = rabbitmq.broker()
+    assert isinstance(broker, RabbitmqBroker)
+    quick = dramatiq.actor(lambda n: None, broker=broker, actor_name="quick", queue_name="work_queue")
+    broker.enqueue_many([quick.message(n) for n in range(4)])
+    consumer = broker.consume("work_queue", prefetch=4)
+    consumer._prefetch.size = 512  # as if handlers were quick: then acknowledgements wait for those before them
+    deliveries: list[Delivery] = []
+    while len(deliveries) < 4:
+        deliveries += [each for each in [next(consumer)] if each is not None]
+    consumer.hold(b"", deliveries[0].receipt)
+    for each in deliveries[1:]:
+        consumer.ack(each)
+    consumer.close()
+    broker.close()
+    assert rabbitmq.ready("work_queue") == 1

@@ -70,7 +70,7 @@ class RabbitmqConsumer(Consumer):
         self._settled: deque[tuple[int, bool]] = deque()  # tag, and whether it is acknowledged or given back
         self._tags = Tags()
         self._prefetch = Prefetch(prefetch)
-        self._begun_with, self._done_with = Count(), Count()  # handed on, and settled
+        self._handed_on, self._dealt_with = Count(), Count()
         self._flush_due = self._dozes = False
         self._stopped = self._leaving = self._cancelled = self._gone = False
         self._connection = broker.nodes.connect(f"worker {queue_name}")
@@ -96,7 +96,7 @@ class RabbitmqConsumer(Consumer):
                     self._give_back_received()
                 elif self._received:
                     receipt, body = self._received.popleft()
-                    self._begun_with.add()
+                    self._handed_on.add()
                     delivery = self.admit(body, receipt)
                     if delivery is not None:
                         return delivery
@@ -120,7 +120,7 @@ class RabbitmqConsumer(Consumer):
         thread: a signal between threads costs more than the rest of a settlement."""
         if self._held:
             seconds = min(seconds, _LOOK_AGAIN)
-        if self._prefetch.size > self._prefetch.least:
+        if self._is_fast and self._out:
             seconds = min(seconds, EVERY)
         if settled:
             self._connection.process_data_events(time_limit=min(seconds, _GATHERING))
@@ -137,7 +137,7 @@ class RabbitmqConsumer(Consumer):
     def _follow(self) -> None:
         """Have the server hand out more in advance, or fewer. It keeps to the number with which a consumer began."""
         out = self._out
-        if self._cancelled or not self._prefetch.follow(self._done_with.read(), out):
+        if self._cancelled or not self._prefetch.follow(self._dealt_with.read(), out):
             return
         self._channel.basic_cancel(self._tag)
         self._take()
@@ -160,8 +160,12 @@ class RabbitmqConsumer(Consumer):
             self._tags.settle(receipt.tag)
             self._channel._impl.basic_nack(receipt.tag, requeue=True)
 
-    def _flush(self) -> int:
-        """Write what was settled; returns how much it was. It leaves with what the connection does next."""
+    def _flush(self, *, keep: bool = True) -> int:
+        """Write what was settled; returns how much it was. It leaves with what the connection does next.
+
+        Parameters:
+            keep: whether some may wait for the next call.
+        """
         self._flush_due = False
         fresh: list[int] = []
         channel = self._channel._impl  # pika's BlockingChannel waits for the socket at each acknowledgement
@@ -172,8 +176,9 @@ class RabbitmqConsumer(Consumer):
             else:
                 self._tags.settle(tag)
                 channel.basic_nack(tag, requeue=True)
-        is_fast = fresh and self._prefetch.size > self._prefetch.least
-        self._tags.acknowledge(channel, fresh, keep=self._prefetch.size // 4 if is_fast else 0)
+        # Where nothing is settled any more nothing waits either.
+        keep = keep and self._is_fast and bool(fresh)
+        self._tags.acknowledge(channel, fresh, keep=self._prefetch.size // 4 if keep else 0)
         return len(fresh)
 
     # The past of a message
@@ -191,7 +196,7 @@ class RabbitmqConsumer(Consumer):
             lease.forget(self.broker.leases, self.key(envelope, receipt))
 
     def hold(self, body: bytes, receipt: Receipt) -> None:
-        self._done_with.add()
+        self._dealt_with.add()
         self._held.append((time.monotonic() + _LOOK_AGAIN, receipt, body))
 
     def is_lost(self) -> bool:
@@ -238,7 +243,7 @@ class RabbitmqConsumer(Consumer):
         self._schedule_flush()
 
     def _settle_later(self, receipt: Receipt, *, done: bool) -> None:
-        self._done_with.add()
+        self._dealt_with.add()
         self._settled.append((receipt.tag, done))
         if self._dozes or not done or 2 * len(self._settled) >= self._prefetch.size:
             self._schedule_flush()
@@ -262,16 +267,21 @@ class RabbitmqConsumer(Consumer):
                 self._flush()
             if self._connection.is_open:
                 self._connection.give_up_after(_CLOSING)
-                self._flush()
+                self._flush(keep=False)
                 self._connection.close()
         except AMQPError as error:
             raise ConnectionClosed(explain(error)) from None
 
     @property
+    def _is_fast(self) -> bool:
+        """Whether more is taken in advance than by handlers that take a while."""
+        return self._prefetch.size > self._prefetch.least
+
+    @property
     def _out(self) -> int:
         """How many messages are handed on and not settled."""
-        ended = self._done_with.read()  # first: what is handed on meanwhile is not settled
-        return self._begun_with.read() - ended
+        ended = self._dealt_with.read()  # first: what is handed on meanwhile is not settled
+        return self._handed_on.read() - ended
 
     @property
     def version(self) -> int:
