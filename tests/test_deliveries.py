@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
 from pika import BasicProperties, frame, spec
 
-from carrier.messaging.rabbitmq.deliveries import Arrival, DeliveringConnection
+from carrier.messaging.rabbitmq.deliveries import Arrival, take
+from carrier.messaging.rabbitmq.frames import FrameConnection
 
 OURS, THEIRS = 1, 2
 MESSAGES = [
@@ -21,15 +23,15 @@ MESSAGES = [
 ]
 
 
-class Reading(DeliveringConnection):
+class Reading(FrameConnection):
     """Without a socket: what is taken, and the frames that were left to pika."""
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
         self.frames: list[Any] = []
-        self.takers = {OURS: self.arrivals.append}
+        self.readers = {OURS: partial(take, taker=self.arrivals.append)}
         self._frame_buffer = b""
-        self.bytes_received = self.frames_received = 0
+        self.bytes_received, self.after_read = 0, None
 
     def _process_frame(self, frame_value: Any) -> None:
         self.frames.append(frame_value)

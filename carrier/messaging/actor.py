@@ -21,6 +21,8 @@ class MessageActor(Actor[..., Any]):
     """A Dramatiq actor whose function takes one checked payload; ``send`` takes the payload's fields in their order."""
 
     payload: type[BaseModel]
+    #: The payload's fields in their order: their names in Python and on the wire.
+    names: dict[str, str]
 
     def message_with_options(
         self, *, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, **options: Any
@@ -30,10 +32,12 @@ class MessageActor(Actor[..., Any]):
         Raises:
             pydantic.ValidationError: the payload does not fit the type's model.
         """
+        payload = self._checked(args, kwargs or {})
+        if not options:
+            return Message(self.queue_name, self.actor_name, (), payload, {}, new_id())
         if "priority" in options:
             options["broker_priority"] = options.pop("priority")
-        message = super().message_with_options(kwargs=self._checked(args, kwargs or {}), **options)
-        return message.copy(message_id=new_id())
+        return super().message_with_options(kwargs=payload, **options).copy(message_id=new_id())
 
     def send_with_options(
         self,
@@ -61,14 +65,13 @@ class MessageActor(Actor[..., Any]):
 
     def _checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The payload as JSON has it: what was given, no defaults."""
-        fields = self.payload.model_fields
-        names = [field.alias or name for name, field in fields.items()]
+        names = self.names
         if len(args) > len(names):
-            raise TypeError(f"{self.actor_name} takes {len(names)} arguments at most: {', '.join(names)}")
-        given = dict(zip(names, args, strict=False))
+            raise TypeError(f"{self.actor_name} takes {len(names)} arguments at most: {', '.join(names.values())}")
+        given = dict(zip(names.values(), args, strict=False))
         # A keyword of Python, such as "from", is passed with an underscore behind it.
         for name, value in kwargs.items():
-            alias = (fields[name].alias if name in fields else None) or name
+            alias = names.get(name, name)
             if alias in given:
                 raise TypeError(f"{self.actor_name} got {alias} twice")
             given[alias] = value
@@ -98,4 +101,5 @@ def actor(
 
 
 def _actor_class(model: type[BaseModel]) -> type[MessageActor]:
-    return type("MessageActor", (MessageActor,), {"payload": model})
+    names = {name: field.alias or name for name, field in model.model_fields.items()}
+    return type("MessageActor", (MessageActor,), {"payload": model, "names": names})

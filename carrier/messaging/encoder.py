@@ -20,7 +20,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.encoder import JSONEncoder
 from dramatiq.message import Message, get_encoder
 
-from carrier.messaging.envelope import ENDLESS, Envelope, from_fields, now_ms, timestamp
+from carrier.messaging.envelope import ENDLESS, Envelope, from_fields, now_ms, timestamp_of
 from carrier.messaging.errors import EnvelopeError
 from carrier.messaging.fields import MAX_PRIORITY
 
@@ -55,9 +55,9 @@ def envelope_of(message: Message[Any], *, delay: int = 0, max_attempts: int) -> 
             "type": message.actor_name,
             "payload": kwargs,
             "max_attempts": max_attempts if limit is None else limit,
-            "delay": delay / 1000,
+            "delay": delay / 1000 if delay else 0,
             "priority": own.get("broker_priority") or 0,
-            "created_at": timestamp(message.message_timestamp / 1000),
+            "created_at": timestamp_of(message.message_timestamp),
             "meta": meta,
         }
     )

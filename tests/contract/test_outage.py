@@ -280,3 +280,18 @@ def test_what_cannot_be_written_as_amqp_keeps_nobody_from_publishing(rabbitmq: R
     broker.store([good])
     assert rabbitmq.ready("work_queue") == 2
     broker.close()
+
+
+def test_a_message_does_not_wait_for_all_that_somebody_else_sends(rabbitmq: Rabbitmq) -> None:
+    broker = rabbitmq.broker()
+    broker.declare_queue("work_queue")
+    broker.ensure({"work_queue"})
+    many = [Outgoing("work_queue", f"of many {number}", "type", b"x" * 500) for number in range(30_000)]
+    sender = threading.Thread(target=broker.store, args=(many,))
+    sender.start()
+    wait_until(lambda: rabbitmq.ready("work_queue") > 0, "the first of many")
+    broker.store([Outgoing("work_queue", "one", "type", b"{}")])
+    assert sender.is_alive()
+    sender.join()
+    wait_until(lambda: rabbitmq.ready("work_queue") == len(many) + 1, "all of them")
+    broker.close()

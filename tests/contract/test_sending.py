@@ -141,10 +141,10 @@ def test_an_urgent_message_overtakes(letter: MessageActor, working: Working) -> 
 
 
 def test_many_are_sent_in_one_go_and_in_order(letter: MessageActor, broker: Broker, backend: Backend) -> None:
-    sent = broker.enqueue_many([letter.message("a@example.com", str(n)) for n in range(500)])
+    sent = broker.enqueue_many([letter.message("a@example.com", str(n)) for n in range(1_200)])
     found = backend.envelopes("letter_queue")
     assert [fields["id"] for fields in found] == [message.message_id for message in sent]
-    assert [fields["payload"]["text"] for fields in found] == [str(n) for n in range(500)]
+    assert [fields["payload"]["text"] for fields in found] == [str(n) for n in range(1_200)]
 
 
 def test_threads_send_at_once_and_lose_nothing(letter: MessageActor, backend: Backend) -> None:
@@ -178,10 +178,13 @@ def test_what_cannot_travel_is_refused_and_the_next_one_goes(broker: Broker, bac
     deep: list[object] = []
     for _ in range(300):
         deep = [deep]
+    endless: list[object] = []
+    endless.append(endless)
     for message in (
         work.message("x").copy(message_id="half a pair \ud800"),
         work.message("x" * (15 * 2**20)),
         work.message(deep),
+        work.message(endless),
         work.message(float("nan")),
     ):
         with pytest.raises(EnvelopeError):

@@ -41,8 +41,6 @@ from carrier.messaging.rabbitmq.walk import RabbitmqWalk
 
 logger = logging.getLogger(__name__)
 
-#: Messages that are under way at a time: more would only fill memory.
-_CHUNK = 2_000
 #: Seconds between two tries to store: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 #: Looks in a row that find nothing, 40 ms apart: a message is between two delay levels for less than that.
@@ -192,11 +190,9 @@ class RabbitmqBroker(Broker):
 
     def store(self, messages: Sequence[Outgoing], *, once: bool = False) -> None:
         """See :meth:`Broker.store`. What was refused or lost on the way is published again in time."""
+        if not messages:
+            return
         until = time.monotonic() + self._publish_timeout
-        for start in range(0, len(messages), _CHUNK):
-            self._store(messages[start : start + _CHUNK], until)
-
-    def _store(self, messages: Sequence[Outgoing], until: float) -> None:
         queues = {out.queue for out in messages}
         levels = max(topology.levels_of(out.delay) for out in messages)
         waiting = [publication(out) for out in messages]

@@ -20,7 +20,7 @@ from pika.exceptions import (
 )
 
 from carrier.messaging.errors import BrokerUnavailable
-from carrier.messaging.rabbitmq.deliveries import DeliveringConnection
+from carrier.messaging.rabbitmq.frames import FrameConnection
 
 #: AMQP's reply codes: it does not exist, it is another connection's alone, it exists in another way.
 NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 404, 405, 406
@@ -36,7 +36,7 @@ class Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no 
     """A connection whose calls can have a limit of time: pika's wait for the server until a heartbeat is missed."""
 
     def __init__(self, parameters: Sequence[pika.URLParameters]) -> None:
-        super().__init__(parameters, _impl_class=DeliveringConnection)
+        super().__init__(parameters, _impl_class=FrameConnection)
 
     def give_up_after(self, seconds: float) -> None:
         """End the connection when it is still open then; the call that hangs raises an AMQPError."""

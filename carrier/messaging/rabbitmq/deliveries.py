@@ -1,5 +1,5 @@
-"""Reads deliveries off a connection several times faster than pika, which is what limits a worker that has little to do
-for each message. Whatever is no whole, small delivery is left to pika.
+"""Reads deliveries several times faster than pika, which is what limits a worker that has little to do for each of
+them. Whatever is no whole, small delivery is left to pika.
 
 On the wire a delivery is a method frame (Basic.Deliver), a header frame (properties) and body frames, each with 7 bytes
 before and one behind it (AMQP 0-9-1, sections 2.3.5 and 4.2).
@@ -8,19 +8,17 @@ before and one behind it (AMQP 0-9-1, sections 2.3.5 and 4.2).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from struct import Struct
 from typing import Any, NamedTuple
 
-import pika
 from pika import BasicProperties, spec
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.frame import decode_frame
+
+from carrier.messaging.rabbitmq.frames import AROUND, BEFORE, FRAME, METHOD
 
 #: Bytes of the largest body that is waited for; of a larger one pika gathers the frames without copying them again.
 _SMALL = 64 * 1024
-_BEFORE, _AROUND = 7, 8
-_FRAME = Struct(">BHI")  # type, channel, size of the payload
-_METHOD = Struct(">BHII")  # and which method it is
 _HEADER = Struct(">BHIHHQH")  # and class, weight, size of the body, flags of the properties
 _TAG = Struct(">Q?")  # delivery tag, redelivered
 #: The properties that stand before the correlation id, by their flags, and how many bytes they have: those of 0 begin
@@ -46,85 +44,41 @@ class Arrival(NamedTuple):
 Taker = Callable[[Arrival], None]
 
 
-class DeliveringConnection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
-    """pika's connection with a shorter way for deliveries.
-
-    Attributes:
-        takers: by channel, who takes its deliveries; it has one consumer.
-    """
-
-    _frame_buffer: bytes  # what pika has read and not decoded
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.takers: dict[int, Taker] = {}
-        super().__init__(*args, **options)
-
-    def _on_data_available(self, data_in: bytes) -> None:
-        if not self.takers:
-            super()._on_data_available(data_in)
-            return
-        buffer, self._frame_buffer = self._frame_buffer + data_in, b""
-        at, end = 0, len(buffer)
-        try:
-            while end - at > _BEFORE:
-                kind, channel, size = _FRAME.unpack_from(buffer, at)
-                whole = at + _AROUND + size
-                if whole > end:
-                    break
-                if kind == spec.FRAME_METHOD and channel in self.takers:
-                    taken = self._take(buffer, at, end, self.takers[channel])
-                    if taken is None:
-                        break
-                    if taken:
-                        self.frames_received += 3
-                        at = taken
-                        continue
-                _, frame = decode_frame(buffer[at:whole])
-                at = whole
-                self._process_frame(frame)
-        finally:
-            self.bytes_received += at  # what the heartbeat looks at
-            self._frame_buffer = buffer[at:]
-
-    @staticmethod
-    def _take(buffer: bytes, at: int, end: int, taker: Taker) -> int | None:
-        """Hand on the delivery that begins at ``at``, and return where it ends.
-
-        None says that it is not all here yet, 0 that it is for pika.
-        """
-        _, channel, size, method = _METHOD.unpack_from(buffer, at)
-        if method != spec.Basic.Deliver.INDEX:
-            return 0
-        header = at + _AROUND + size
-        if end - header < _HEADER.size:
-            return None
-        kind, _, header_size, _, _, length, flags = _HEADER.unpack_from(buffer, header)
-        body = header + _AROUND + header_size
-        last: int = body + _AROUND + length if length else body
-        if kind != spec.FRAME_HEADER or length > _SMALL:
-            return 0
-        if last > end:
-            return None
-        if length and _FRAME.unpack_from(buffer, body) != (spec.FRAME_BODY, channel, length):
-            return 0  # its body is in several frames
-        if any(buffer[edge - 1] != spec.FRAME_END for edge in (header, body, last)):
-            return 0  # pika says what is wrong
-        consumer_tag = at + _BEFORE + 4
-        tag, redelivered = _TAG.unpack_from(buffer, consumer_tag + 1 + buffer[consumer_tag])
-        start = header + _HEADER.size
-        correlation_id, headers = None, None
-        if flags & _HEADERS:
-            properties = BasicProperties().decode(buffer[start - 2 : body - 1])
-            correlation_id, headers = properties.correlation_id, properties.headers
-        elif flags & _CORRELATION_ID:
-            for flag in (_CONTENT_TYPE, _ENCODING):
-                if flags & flag:
-                    start += 1 + buffer[start]
-            start += bool(flags & _MODE) + bool(flags & _PRIORITY)
-            correlation_id = buffer[start + 1 : start + 1 + buffer[start]].decode()
-        text = buffer[body + _BEFORE : last - 1] if length else b""
-        taker(Arrival(tag, redelivered, correlation_id, headers, text))
-        return last
+def take(buffer: bytes, at: int, end: int, taker: Taker) -> int | None:
+    """Hand on the delivery that begins at ``at``, and return where it ends. A Reader of frames, but for ``taker``."""
+    _, channel, size, method = METHOD.unpack_from(buffer, at)
+    if method != spec.Basic.Deliver.INDEX:
+        return 0
+    header = at + AROUND + size
+    if end - header < _HEADER.size:
+        return None
+    kind, _, header_size, _, _, length, flags = _HEADER.unpack_from(buffer, header)
+    body = header + AROUND + header_size
+    last: int = body + AROUND + length if length else body
+    if kind != spec.FRAME_HEADER or length > _SMALL:
+        return 0
+    if last > end:
+        return None
+    if length and FRAME.unpack_from(buffer, body) != (spec.FRAME_BODY, channel, length):
+        return 0  # its body is in several frames
+    if any(buffer[edge - 1] != spec.FRAME_END for edge in (header, body, last)):
+        return 0  # pika says what is wrong
+    consumer_tag = at + BEFORE + 4
+    tag, redelivered = _TAG.unpack_from(buffer, consumer_tag + 1 + buffer[consumer_tag])
+    start = header + _HEADER.size
+    correlation_id, headers = None, None
+    if flags & _HEADERS:
+        properties = BasicProperties().decode(buffer[start - 2 : body - 1])
+        correlation_id, headers = properties.correlation_id, properties.headers
+    elif flags & _CORRELATION_ID:
+        for flag in (_CONTENT_TYPE, _ENCODING):
+            if flags & flag:
+                start += 1 + buffer[start]
+        start += bool(flags & _MODE) + bool(flags & _PRIORITY)
+        correlation_id = buffer[start + 1 : start + 1 + buffer[start]].decode()
+    text = buffer[body + BEFORE : last - 1] if length else b""
+    taker(Arrival(tag, redelivered, correlation_id, headers, text))
+    return last
 
 
 def consume(channel: BlockingChannel, queue: str, taker: Taker, on_cancelled: Callable[[], None]) -> str:
@@ -136,7 +90,7 @@ def consume(channel: BlockingChannel, queue: str, taker: Taker, on_cancelled: Ca
     """
     connection = channel.connection
 
-    def take(arrival: Arrival) -> None:
+    def hand_on(arrival: Arrival) -> None:
         taker(arrival)
         connection._request_channel_dispatch(-1)  # so that the caller of process_data_events goes on
 
@@ -147,10 +101,10 @@ def consume(channel: BlockingChannel, queue: str, taker: Taker, on_cancelled: Ca
             connection._request_channel_dispatch(-1)
             return
         method, properties = event.method, event.properties
-        take(
+        hand_on(
             Arrival(method.delivery_tag, method.redelivered, properties.correlation_id, properties.headers, event.body)
         )
 
-    connection._impl.takers[channel.channel_number] = take
+    connection._impl.readers[channel.channel_number] = partial(take, taker=hand_on)
     tag: str = channel._basic_consume_impl(queue, False, False, None, alternate_event_sink=take_event)
     return tag

@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pika
-
-from carrier.messaging.failure import FAILED_QUEUE, FAILURE_HEADER
+from carrier.messaging.failure import FAILED_QUEUE
 from carrier.messaging.figures import WorkerFigures
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq.publication import Publication
@@ -26,22 +24,19 @@ if TYPE_CHECKING:
 
 def added(broker: RabbitmqBroker, messages: Sequence[Outgoing]) -> None:
     """These are stored; those of them that went to failed_queue are told."""
-    failed = [_publication(ADDED, out.body, out.failure) for out in messages if out.queue == FAILED_QUEUE]
+    failed = [
+        Publication(EVENTS, ADDED, out.body, failure=out.failure) for out in messages if out.queue == FAILED_QUEUE
+    ]
     if failed:
         broker.publisher.tell(failed)
 
 
 def removed(broker: RabbitmqBroker, identities: Sequence[bytes]) -> None:
     """These are no longer in failed_queue."""
-    broker.publisher.tell([_publication(REMOVED, b"".join(identities))])
+    broker.publisher.tell([Publication(EVENTS, REMOVED, b"".join(identities), content_type="application/octet-stream")])
 
 
 def report(broker: RabbitmqBroker, worker: WorkerFigures, ended: bool) -> None:
     """How this process is, or that it has ended. While RabbitMQ cannot be reached nobody is told: old news are none."""
     if broker.publisher.trouble is None:
-        broker.publisher.tell([_publication(REPORT_END if ended else REPORT, worker.write())])
-
-
-def _publication(key: str, body: bytes, failure: str | None = None) -> Publication:
-    properties = pika.BasicProperties(app_id="carrier", headers={FAILURE_HEADER: failure} if failure else None)
-    return Publication(EVENTS, key, body, properties)
+        broker.publisher.tell([Publication(EVENTS, REPORT_END if ended else REPORT, worker.write())])

@@ -11,13 +11,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import pika
 from pika.channel import Channel
-from pika.exceptions import ChannelClosed, ChannelClosedByClient, UnsupportedAMQPFieldException
+from pika.exceptions import ChannelClosed, ChannelClosedByClient
 
+from carrier.messaging.rabbitmq.confirms import read_ack
 from carrier.messaging.rabbitmq.connection import NOT_FOUND, Nodes, explain
+from carrier.messaging.rabbitmq.frames import FrameConnection
 from carrier.messaging.rabbitmq.outage import Outage
 from carrier.messaging.rabbitmq.publication import UNCONFIRMED, Publication
 
@@ -29,15 +33,20 @@ _CLOSING = 2.0
 _MOST_TOLD = 10_000
 #: Messages that are written in one go, before the socket is read again.
 _BURST = 200
+#: Messages, and their bytes, that are written and not confirmed.
+_MOST_OPEN, _MOST_BYTES = 2_000, 16 * 2**20
+#: Messages that a caller hands over at a time, and twice as many wait at most: those of other callers come in between.
+_PORTION = 500
 
 
 class Batch:
-    """Publications that a caller waits for together."""
+    """Publications that a caller waits for together; there is one at least."""
 
     def __init__(self, publications: Sequence[Publication]) -> None:
-        self.publications = publications
         self.open = len(publications)
-        self.over = threading.Event()
+        # A lock that is held until all are settled: an Event makes two more, and takes them all for each message.
+        self._over = threading.Lock()
+        self._over.acquire()
         #: Nobody waits any more: what is not written yet must not be.
         self.abandoned = False
 
@@ -46,7 +55,14 @@ class Batch:
         publication.error = error
         self.open -= 1
         if not self.open:
-            self.over.set()
+            self._over.release()
+
+    def wait(self, until: float) -> bool:
+        """Wait until all are settled, and say whether they are; ``until`` is by the monotonic clock."""
+        if self._over.acquire(timeout=max(0.0, until - time.monotonic())):
+            return True
+        self.abandoned = True
+        return False
 
 
 class Publisher:
@@ -64,12 +80,15 @@ class Publisher:
         self._told = threading.Event()  # all of them
         self._side_channel: Channel | None = None
         self._unconfirmed: dict[int, tuple[Batch, Publication]] = {}
-        self._returned: set[tuple[str | None, str, str]] = set()
+        self._returned: set[tuple[str, str, str]] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._connection: pika.SelectConnection | None = None
+        self._connection: FrameConnection | None = None
         self._channel: Channel | None = None
         self._tag = 0
+        self._bytes = 0  # of what is unconfirmed
+        #: The connection's thread has been woken, and has not looked yet.
+        self._woken = False
         self._blocked = False
         #: A quorum queue that has refused once may refuse a channel for ever, although it has room again (seen on
         #: 3.10): the channel is replaced before the next message.
@@ -87,31 +106,38 @@ class Publisher:
         Parameters:
             until: by the monotonic clock.
         """
-        batch = Batch(publications)
         for publication in publications:
             publication.error, publication.unroutable = UNCONFIRMED, False
-        self._waiting.extend((batch, publication) for publication in publications)
-        self._start()
-        self._wake()
-        if not batch.over.wait(max(0.0, until - time.monotonic())):
-            batch.abandoned = True
+        before: Batch | None = None
+        for start in range(0, len(publications), _PORTION):
+            portion = publications[start : start + _PORTION]
+            batch = Batch(portion)
+            self._waiting.extend([(batch, publication) for publication in portion])
+            self._wake()
+            if before is not None and not before.wait(until):
+                batch.abandoned = True
+                return
+            before = batch
+        if before is not None:
+            before.wait(until)
 
     def tell(self, publications: Sequence[Publication]) -> None:
         """Publish all, without confirms and on a channel of their own, and do not wait: while there is no connection
         the oldest are dropped."""
         self._told.clear()
         self._telling.extend(publications)
-        self._start()
         self._wake()
 
-    def _start(self) -> None:
-        with self._lock:
+    def _wake(self) -> None:
+        """Have the connection's thread look at what waits. Many threads that send need only one to wake it, and none
+        of them waits for a lock."""
+        if self._woken:
+            return
+        self._woken = True
+        with self._lock:  # or its loop might be closed meanwhile
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="carrier-publisher", daemon=True)
                 self._thread.start()
-
-    def _wake(self) -> None:
-        with self._lock:  # or its loop might be closed meanwhile
             if self._connection is not None and self._channel is not None:
                 self._connection.ioloop.add_callback_threadsafe(self._write)
 
@@ -135,7 +161,7 @@ class Publisher:
             nodes = self._nodes.named("publisher")
             parameters = nodes[turn % len(nodes)]
             turn += 1
-            connection = pika.SelectConnection(
+            connection = FrameConnection(
                 parameters,
                 on_open_callback=self._on_open,
                 on_open_error_callback=self._on_closed,
@@ -176,6 +202,8 @@ class Publisher:
 
     def _on_ready(self, channel: Channel) -> None:
         self._tag, self._refused, self._pause, self.trouble = 0, False, _FIRST_PAUSE, None
+        channel.connection.after_read = self._after_read
+        channel.connection.readers = {channel.channel_number: partial(read_ack, taker=self._settle)}
         self._outage.over("publisher")
         self._channel = channel
         self._write()
@@ -208,6 +236,7 @@ class Publisher:
 
     def _write(self) -> None:
         """Write what waits. While the broker says that it is blocked nothing is: it would be published afterwards."""
+        self._woken = False  # whoever comes from now on may not be seen here
         channel = self._channel
         if channel is None or self._blocked or not channel.is_open:
             return
@@ -217,30 +246,34 @@ class Publisher:
             if not self._unconfirmed:
                 self._replace(channel)
             return
-        for _ in range(_BURST):
-            try:
-                batch, publication = self._waiting.popleft()
-            except IndexError:
-                return
+        written = self._frames_of_waiting(channel)
+        if written:
+            channel.connection.send(written)
+            if self._waiting and self._has_room():
+                channel.connection.ioloop.add_callback_threadsafe(self._write)
+
+    def _has_room(self) -> bool:
+        return len(self._unconfirmed) < _MOST_OPEN and self._bytes < _MOST_BYTES
+
+    def _frames_of_waiting(self, channel: Channel) -> bytes:
+        number, largest = channel.channel_number, channel.connection.largest_body
+        parts: list[bytes] = []
+        while self._waiting and len(parts) < _BURST and self._has_room():
+            batch, publication = self._waiting.popleft()
             if batch.abandoned:
                 continue
             try:
-                channel.basic_publish(
-                    publication.exchange,
-                    publication.routing_key,
-                    publication.body,
-                    publication.properties,
-                    mandatory=True,
-                )
-            except (ValueError, TypeError, UnsupportedAMQPFieldException) as error:
-                # It cannot be written as AMQP; nothing of it has left. The others must not wait for it.
+                parts.append(publication.frames(number, largest, mandatory=True))
+            except ValueError as error:
+                # Nothing of it has left. The others must not wait for it.
                 batch.settle(publication, f"it cannot be written as AMQP: {error}")
                 continue
             self._tag += 1
+            self._bytes += len(publication.body)
             self._unconfirmed[self._tag] = batch, publication
-        channel.connection.ioloop.add_callback_threadsafe(self._write)
+        return b"".join(parts)
 
-    def _write_aside(self, connection: pika.SelectConnection) -> None:
+    def _write_aside(self, connection: FrameConnection) -> None:
         """Write what nobody waits for. Where its exchange is gone the channel closes, and no message is harmed."""
         channel = self._side_channel
         if channel is None or channel.is_closing or channel.is_closed:
@@ -248,9 +281,7 @@ class Publisher:
         elif channel.is_open:
             while self._telling:
                 publication = self._telling.popleft()
-                channel.basic_publish(
-                    publication.exchange, publication.routing_key, publication.body, publication.properties
-                )
+                connection.send(publication.frames(channel.channel_number, connection.largest_body, mandatory=False))
             self._told.set()
 
     def _replace(self, channel: Channel) -> None:
@@ -260,31 +291,36 @@ class Publisher:
 
     def _on_return(self, _: Channel, method: Any, properties: pika.BasicProperties, __: bytes) -> None:
         # A returned message is confirmed too, right after this (https://www.rabbitmq.com/docs/confirms).
-        self._returned.add((properties.message_id, method.exchange, method.routing_key))
+        self._returned.add((properties.message_id or "", method.exchange, method.routing_key))
 
     def _on_confirm(self, frame: Any) -> None:
+        """From pika: what the shorter way has left to it."""
         method = frame.method
-        last = method.delivery_tag
-        # Tags are in order: those confirmed together are the first ones.
-        tags = [tag for tag in self._unconfirmed if tag <= last] if method.multiple else [last]
         refused = isinstance(method, pika.spec.Basic.Nack)
+        self._settle(method.delivery_tag, multiple=method.multiple, refused=refused)
+
+    def _settle(self, last: int, *, multiple: bool, refused: bool = False) -> None:
+        # Tags are in order: those confirmed together are the first ones.
+        tags = list(takewhile(lambda tag: tag <= last, self._unconfirmed)) if multiple else [last]
         for tag in tags:
             batch, publication = self._unconfirmed.pop(tag)
-            key = publication.properties.message_id, publication.exchange, publication.routing_key
+            self._bytes -= len(publication.body)
             if refused:
                 self._refused = True
                 batch.settle(publication, "RabbitMQ refused it (a full queue, or an error there)")
-            elif self._returned and key in self._returned:
-                self._returned.discard(key)
+            elif self._returned and publication.key in self._returned:
+                self._returned.discard(publication.key)
                 publication.unroutable = True
                 batch.settle(publication, "there is no queue for it")
             else:
                 batch.settle(publication, None)
-        if self._refused and not self._unconfirmed and self._waiting:
+
+    def _after_read(self) -> None:
+        if self._waiting:
             self._write()
 
     def _fail_unconfirmed(self, *, unroutable: bool = False) -> None:
-        unconfirmed, self._unconfirmed = self._unconfirmed, {}
+        unconfirmed, self._unconfirmed, self._bytes = self._unconfirmed, {}, 0
         self._returned.clear()
         for batch, publication in unconfirmed.values():
             publication.unroutable = unroutable
