@@ -33,7 +33,7 @@ class MessageActor(Actor[..., Any]):
             pydantic.ValidationError: the payload does not fit the type's model.
         """
         payload = self._checked(args, kwargs or {})
-        if not options:
+        if not options:  # as Dramatiq makes it, without an id that would be replaced
             return Message(self.queue_name, self.actor_name, (), payload, {}, new_id())
         if "priority" in options:
             options["broker_priority"] = options.pop("priority")

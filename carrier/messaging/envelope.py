@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]
+from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]  # CPython has it
 from typing import Any
 
 from carrier.messaging.document import read
@@ -39,8 +39,7 @@ _VARIANT = {f"{bits:x}": f"{0b1000 | bits & 0b11:x}" for bits in range(16)}
 
 def timestamp(moment: float | None = None) -> str:
     """A Unix time in seconds, or now, as RFC 3339 in UTC with milliseconds."""
-    when = datetime.fromtimestamp(time.time() if moment is None else moment, UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timestamp_of(now_ms() if moment is None else round(moment * 1_000_000) // 1000)
 
 
 def timestamp_of(milliseconds: int) -> str:

@@ -20,7 +20,7 @@ class TimeLimit(time_limit.TimeLimit):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         if isinstance(self.manager, time_limit._CtypesTimeoutManager):
-            self.manager = _Timeouts(self.manager.interval * 1000, self.logger)  # type: ignore[no-untyped-call]
+            self.manager = _Timeouts(self.manager.interval * 1000, self.logger)  # type: ignore[no-untyped-call]  # Dramatiq's
 
 
 class _Timeouts(time_limit._CtypesTimeoutManager):

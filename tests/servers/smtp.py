@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -83,8 +83,8 @@ class ScriptedSmtp:
         """The first words of what was heard."""
         return [line.partition(" ")[0].upper() for number, line in self.said if connection in (None, number)]
 
-    def _start(self, what: object, *arguments: object) -> None:
-        thread = threading.Thread(target=what, args=arguments, daemon=True)  # type: ignore[arg-type]
+    def _start(self, what: Callable[..., object], *arguments: object) -> None:
+        thread = threading.Thread(target=what, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
 

@@ -264,7 +264,7 @@ class Publisher:
                 continue
             try:
                 parts.append(publication.frames(number, largest, mandatory=True))
-            except ValueError as error:
+            except (ValueError, TypeError) as error:
                 # Nothing of it has left. The others must not wait for it.
                 batch.settle(publication, f"it cannot be written as AMQP: {error}")
                 continue
