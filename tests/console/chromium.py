@@ -43,11 +43,11 @@ def watched(browser: Browser, **options: Any) -> Iterator[Page]:
     page.on("pageerror", lambda error: trouble.append(str(error)))
     yield page
     context.close()
-    assert trouble == [], "the browser has complained"
+    assert not trouble, f"the browser has complained: {trouble}"
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """One."""
+def page(chromium: Browser, serve: object) -> Iterator[Page]:
+    """One, which is closed before its console and the broker of that are: it goes on asking."""
     with watched(chromium) as page:
         yield page
