@@ -9,7 +9,7 @@ from benchmarks.system import System
 from tests.servers.rabbitmq import RabbitmqNode
 
 #: Messages that lie there when the worker starts, and those of the beginning that are not counted.
-_BACKLOG, _WARMING = 12_000, 1_000
+_BACKLOG, _WARMING = 30_000, 6_000
 
 
 def rate(each: System, server: RabbitmqNode | None, *workers: list[str], backlog: int = _BACKLOG) -> float:

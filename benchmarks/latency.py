@@ -13,10 +13,11 @@ from tests.servers.process import Process
 from tests.servers.rabbitmq import RabbitmqNode
 from tests.waiting import wait_until
 
-#: Messages, a second, and those of the beginning that are not counted.
-_MESSAGES, _RATE, _WARMING = 1_500, 100, 100
-#: Seconds for which an idle worker is watched, and messages that wake it, each after a pause.
-_IDLE, _WAKING, _PAUSES = 10.0, 40, 4
+#: Messages, a second, and those of the beginning that are not counted: workers still import what they need.
+_MESSAGES, _RATE, _WARMING = 2_000, 100, 500
+#: Seconds for which an idle worker is watched; messages that wake it, each after a pause, how many a second, and those
+#: of the beginning that are not counted.
+_IDLE, _WAKING, _PAUSES, _WAKING_UP = 10.0, 60, 4, 20
 
 
 def _latencies(here: Place, messages: int, rate: int) -> tuple[list[float], Process]:
@@ -60,7 +61,7 @@ def embedded(rounds: int) -> list[Row]:
     for _ in range(rounds):
         with place(own, None, _WAKING) as here:
             times, worker = _latencies(here, _WAKING, _PAUSES)
-            most.note(own.name, max(times[1:]))
+            most.note(own.name, max(times[_WAKING_UP:]))
             cost.note(own.name, _share(worker))
     return [most, cost]
 

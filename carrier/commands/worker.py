@@ -1,8 +1,16 @@
-"""``carrier worker``: the same as ``dramatiq`` with the module of CARRIER_ACTORS."""
+"""``carrier worker``: the same as ``dramatiq`` with the module of CARRIER_ACTORS, and it ends at once.
+
+Dramatiq's command looks once a second whether the thread that gathers its processes' logs is to end: it stays for a
+second after all of them have gone.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+import threading
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 
 import click
 
@@ -23,4 +31,23 @@ def command(processes: int, threads: int, queues: tuple[str, ...]) -> None:
         words += ["--queues", *queues]
     if settings.log_level == "DEBUG":
         words.append("--verbose")
+    cli.watch_logs = _told_to_stop(cli.watch_logs)
     sys.exit(cli.main(cli.make_argument_parser().parse_args(words)))
+
+
+def _told_to_stop(
+    watch_logs: Callable[[str | None, Sequence[Connection], threading.Event], None],
+) -> Callable[[str | None, Sequence[Connection], threading.Event], None]:
+    """Dramatiq's thread that waits for what its processes log, woken when it is to stop."""
+
+    def watch(log_filename: str | None, pipes: Sequence[Connection], stop: threading.Event) -> None:
+        news, end = multiprocessing.Pipe(duplex=False)
+
+        def wake() -> None:
+            stop.wait()
+            end.close()  # to who waits at the other end, something has happened there
+
+        threading.Thread(target=wake, name="carrier-logs", daemon=True).start()
+        watch_logs(log_filename, [*pipes, news], stop)
+
+    return watch

@@ -36,6 +36,7 @@ from carrier.messaging.feed import Feed
 from carrier.messaging.fields import wrong_options
 from carrier.messaging.figures import Figures, WorkerFigures
 from carrier.messaging.fires import Fires
+from carrier.messaging.garbage import Garbage
 from carrier.messaging.joining import Joining
 from carrier.messaging.lane import Lane
 from carrier.messaging.lease import Lease
@@ -59,7 +60,7 @@ class Broker(Joining):
     """The base of both brokers.
 
     Parameters:
-        middleware: in the place of the default; in front of it there are always Ending, Deaths, Fires
+        middleware: in the place of the default; in front of it there are always Ending, Garbage, Deaths, Fires
             and Reporting.
         grace: seconds that running handlers have when their process is told to end.
 
@@ -74,7 +75,7 @@ class Broker(Joining):
         self.ending = Ending(grace)
         given = default_middleware() if middleware is None else middleware
         self.fires = Fires()
-        super().__init__(middleware=[self.ending, Deaths(), self.fires, Reporting(), *given])
+        super().__init__(middleware=[self.ending, Garbage(), Deaths(), self.fires, Reporting(), *given])
         self.failure_listeners: list[FailureListener] = []
         self.event_listeners: list[EventListener] = []
         self._settling = threading.local()

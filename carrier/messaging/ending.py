@@ -26,7 +26,7 @@ from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 from dramatiq.middleware.shutdown import Shutdown
 from dramatiq.middleware.threading import raise_thread_exception
-from dramatiq.worker import Worker
+from dramatiq.worker import ConsumerThread, Worker
 
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.outcome import Back
@@ -166,6 +166,10 @@ class Ending(Middleware):
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
         self._workers[worker].set()
+
+    def after_consumer_thread_boot(self, broker: dramatiq.Broker, thread: ConsumerThread) -> None:
+        """Nothing is ever in Dramatiq's queue of delayed messages, and it is asked after each message."""
+        thread.delay_queue = WorkQueue()  # type: ignore[assignment]  # as for the worker's own
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
         """Give back at once. Whoever stops it beside us waits until we have."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
+from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import (
     AgeLimit,
     Callbacks,
@@ -25,7 +26,15 @@ FOLLOWING = (Callbacks, Pipelines, GroupCallbacks)
 def default_middleware() -> list[Middleware]:
     """Dramatiq's own, with Attempts in the place of Retries; handlers may ask which message they handle."""
     limits = [AgeLimit(), TimeLimit(), ShutdownNotifications()]
-    return [*limits, Callbacks(), Pipelines(), Attempts(), CurrentMessage()]
+    return [*limits, Callbacks(), _Pipelines(), Attempts(), CurrentMessage()]
+
+
+class _Pipelines(Pipelines):
+    """Dramatiq's, which imports and looks up for each message before it asks whether anything follows."""
+
+    def after_process_message(self, broker: Broker, message: MessageProxy, **outcome: Any) -> None:
+        if "pipe_target" in message.options:
+            super().after_process_message(broker, message, **outcome)  # type: ignore[no-untyped-call]  # Dramatiq has no types there
 
 
 def attempts(middleware: list[Middleware]) -> Attempts | None:

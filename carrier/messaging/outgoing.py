@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dramatiq.broker import MessageProxy
 from dramatiq.message import Message
@@ -13,8 +13,7 @@ from carrier.messaging.envelope import Envelope
 from carrier.messaging.failure import FAILED_QUEUE, Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """Bytes and where they go.
 
     Attributes:

@@ -16,6 +16,7 @@ from carrier.messaging.consumer import Consumer
 from carrier.messaging.delivery import Delivery
 from carrier.messaging.embedded import schema
 from carrier.messaging.embedded.ledger import Settled
+from carrier.messaging.embedded.watch import Watch
 from carrier.messaging.envelope import Envelope, now_ms
 from carrier.messaging.lease import Death
 from carrier.messaging.outgoing import Outgoing
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at whether another process has written: a look takes microseconds.
-WAKE_UP = 0.01
+#: Seconds between two looks at what was settled here, and, where nothing wakes a consumer, at what others have written.
+_LOOK = 0.01
 #: Seconds between two looks for leases of dead processes.
 REAP = 1.0
 
@@ -50,6 +51,11 @@ class EmbeddedConsumer(Consumer):
         self._version = -1
         self._next_due = 0
         try:
+            self._watch: Watch | None = self._database.watch()
+        except OSError as error:
+            logger.info("%s is looked at every %g s: it cannot be watched (%s)", self._database.path, _LOOK, error)
+            self._watch = None
+        try:
             self._reader = self._database.reader()
         except sqlite3.Error as error:
             raise ConnectionClosed(f"{self._database.path}: {error}") from None
@@ -62,13 +68,13 @@ class EmbeddedConsumer(Consumer):
         ledger = self._ledger
         try:
             while True:
-                ledger.news.clear()
                 if ledger.batch and not self._stopped:
                     seq, body, self._died = ledger.batch.popleft()
                     delivery = self.admit(body, (seq, self._owner))
                     if delivery is not None:
                         return delivery
                     continue
+                ledger.news.clear()
                 self._reap()
                 self._follow()
                 if ledger.settled or self._stopped or self._news():
@@ -78,10 +84,20 @@ class EmbeddedConsumer(Consumer):
                 left = until - time.monotonic()
                 if left <= 0 or self._leaving:
                     return None
-                # Woken by settlements of this process; a message of another one is found by looking.
-                ledger.news.wait(min(left, WAKE_UP))
+                self._rest(left)
         except sqlite3.Error as error:
             raise ConnectionClosed(f"{self._database.path}: {error}") from None
+
+    def _rest(self, seconds: float) -> None:
+        """Until there may be something to do."""
+        ledger = self._ledger
+        if self._watch is None:
+            ledger.news.wait(min(seconds, _LOOK))
+        elif ledger.out >= self._prefetch.size:
+            ledger.news.wait(min(seconds, _LOOK))  # others' messages are nothing to us
+        else:
+            ripe = max(0.0, (self._next_due - now_ms()) / 1000)
+            self._watch.wait(ledger.news, min(seconds, _LOOK if ledger.out else seconds, ripe))
 
     def _news(self) -> bool:
         """Whether a fetch would find something. ``data_version`` changes with every commit of somebody else."""
@@ -122,7 +138,8 @@ class EmbeddedConsumer(Consumer):
             room = 0 if self._stopped else self._prefetch.size - ledger.out + len(settled)
             if not settled and not unbegun and room <= 0:
                 return
-            with self._database.transaction(self._database.taking) as connection:
+            stored = bool(unbegun) or any(each.release or each.messages for each in settled)
+            with self._database.transaction(self._database.taking, tells=stored) as connection:
                 self._write(connection, settled)
                 connection.executemany(schema.RELEASE, [(seq, self._owner) for seq in unbegun])
                 taken = self._take(connection, room) if room > 0 else []
@@ -221,4 +238,4 @@ class EmbeddedConsumer(Consumer):
             self._reader.close()
 
 
-_NEVER = 2**63
+_NEVER = 2**63  # ms since 1970

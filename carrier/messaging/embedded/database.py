@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from carrier.messaging.embedded import schema
+from carrier.messaging.embedded.watch import Watch
 from carrier.messaging.errors import BrokerUnavailable
 
 #: Seconds that SQLite waits for somebody who does not take the file lock, such as a backup.
@@ -42,6 +43,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._watch: Watch | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Beside the file, because SQLite's own locks on it would end with any descriptor of it that is closed.
@@ -120,8 +122,11 @@ class Database:
                 fcntl.flock(self._file_lock, fcntl.LOCK_UN)
 
     @contextlib.contextmanager
-    def transaction(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    def transaction(self, connection: sqlite3.Connection, *, tells: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing, on ``sending`` or ``taking``.
+
+        Parameters:
+            tells: there may be something for a consumer after it.
 
         Raises:
             sqlite3.Error: nothing was written.
@@ -135,6 +140,19 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        if tells:
+            os.utime(self._file_lock)
+
+    def watch(self) -> Watch:
+        """What wakes the consumers of this process.
+
+        Raises:
+            OSError: there is no such thing here.
+        """
+        with self._lock:
+            if self._watch is None:
+                self._watch = Watch(Path(f"{self.path}.lock"))
+            return self._watch
 
     def check_room(self) -> None:
         """Whether more messages can be stored; to be asked by a transaction on ``sending``.
@@ -158,6 +176,8 @@ class Database:
         with self._lock:
             self.sending.close()
             self.taking.close()
+            if self._watch is not None:
+                self._watch.end()
             os.close(self._file_lock)
 
 

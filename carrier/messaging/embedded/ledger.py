@@ -6,12 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from carrier.messaging.outgoing import Outgoing
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What the next transaction does: drop the row or release it, and store what takes its place."""
 
     seq: int
