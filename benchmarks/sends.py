@@ -21,7 +21,8 @@ def many(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     """All at once."""
     goals = [Goal("Carrier", 8, "Dramatiq"), Goal("Carrier", 2, "Taskiq"), Goal("Carrier", 0.65, "pika alone")]
     row = Row("send-many", f"send_many of {_MANY:,}", where, "messages/s", goals)
-    systems = [system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.taskiq(), system.pika()]
+    systems = [system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.taskiq()]
+    systems += [system.pika(), system.pika(is_same=True)]
     for _ in range(rounds):
         for each in systems:
             row.note(each.name, _rate(each, server, "many", _MANY))

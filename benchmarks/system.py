@@ -66,6 +66,7 @@ def huey() -> System:
     return System("Huey", [peer("python"), "-m", module], worker, [], on_rabbitmq=False)
 
 
-def pika() -> System:
-    """The limit of the client library."""
-    return System("pika alone", [peer("python"), "-m", "benchmarks.peers.raw_pika"], [], [])
+def pika(*, is_same: bool = False) -> System:
+    """The limit of the client library; with what Carrier asks of RabbitMQ for each message, or without."""
+    kind, name = ("same", "pika alone, the same messages") if is_same else ("plain", "pika alone")
+    return System(name, [peer("python"), "-m", "benchmarks.peers.raw_pika", kind], [], [])

@@ -1,4 +1,9 @@
-"""The limit: pika alone, persistent messages, confirms, 1,000 of them under way at once."""
+"""The limit: pika alone, persistent messages, confirms, 1,000 of them under way at once.
+
+``plain`` is the least that RabbitMQ can have to do: a queue without anything, and a body that is the payload. ``same``
+is what Carrier asks of it for its promises: a queue with priorities (RabbitMQ 3) or a replicated one (from 4 on), the
+envelope around the payload, ids and times as properties, and "mandatory": a message without a queue is an error.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +19,25 @@ from benchmarks.peers.slots import TEXT
 _WINDOW = 1_000
 
 
+_PAYLOAD = f'{{"n":123456,"text":"{TEXT}"}}'
+_ID = "01932b5e-7c1a-7f3e-8d2c-1a2b3c4d5e6f"
+_ENVELOPE = (
+    f'{{"id":"{_ID}","type":"noop","payload":{_PAYLOAD},"max_attempts":4,"delay":0,"priority":0,'
+    '"created_at":"2026-11-27T10:00:00.000Z","meta":{"attempt":1}}'
+)
+
+
 class _Sender:
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, is_same: bool) -> None:
         self._number, self._sent, self.seconds = number, 0, 0.0
         self._open: dict[int, None] = {}  # tags in their order
-        self._body = f'{{"n":123456,"text":"{TEXT}"}}'.encode()
-        self._properties = pika.BasicProperties(delivery_mode=2)
+        self._is_same = is_same
+        self._body = (_ENVELOPE if is_same else _PAYLOAD).encode()
+        more: dict[str, Any] = {
+            "content_type": "application/json", "priority": 0, "message_id": _ID, "correlation_id": "0123456789abcdef",
+            "type": "noop", "timestamp": 1_800_000_000, "app_id": "carrier",
+        }  # fmt: skip
+        self._properties = pika.BasicProperties(delivery_mode=2, **more if is_same else {})
         self._connection = pika.SelectConnection(
             pika.URLParameters(os.environ["RABBITMQ_URL"]), on_open_callback=self._on_open
         )
@@ -30,7 +48,11 @@ class _Sender:
 
     def _on_channel(self, channel: Any) -> None:
         self._channel = channel
-        channel.queue_declare("noop", durable=True, callback=self._on_queue)
+        arguments: dict[str, Any] = {}
+        if self._is_same:
+            is_old = str(channel.connection.server_properties["version"]).startswith("3.")
+            arguments = {"x-max-priority": 10} if is_old else {"x-queue-type": "quorum"}
+        channel.queue_declare("noop", durable=True, arguments=arguments, callback=self._on_queue)
 
     def _on_queue(self, _: Any) -> None:
         self._channel.confirm_delivery(self._on_confirm, callback=self._on_ready)
@@ -41,7 +63,7 @@ class _Sender:
 
     def _fill(self) -> None:
         while self._sent < self._number and len(self._open) < _WINDOW:
-            self._channel.basic_publish("", "noop", self._body, self._properties)
+            self._channel.basic_publish("", "noop", self._body, self._properties, mandatory=self._is_same)
             self._sent += 1
             self._open[self._sent] = None
 
@@ -60,4 +82,4 @@ class _Sender:
 
 
 if __name__ == "__main__":
-    print(_Sender(int(sys.argv[2])).seconds)
+    print(_Sender(int(sys.argv[3]), is_same=sys.argv[1] == "same").seconds)

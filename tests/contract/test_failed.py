@@ -8,7 +8,6 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +243,7 @@ def test_two_retry_the_same_and_each_message_goes_once(broker: Broker, backend: 
 def is_refused(broker: Broker) -> bool:
     """Whether ``work_queue`` takes nothing more."""
     try:
-        broker.store([replace(junk(0), queue="work_queue")])
+        broker.store([junk(0)._replace(queue="work_queue")])
     except PublishError:
         return True
     return False
@@ -333,7 +332,7 @@ def many(backend: Backend) -> Iterator[set[bytes]]:
     """Three windows of failed messages, and an empty ``work_queue``."""
     broker = backend.broker()
     broker.declare_queue("work_queue")
-    broker.store([replace(junk(0), queue="work_queue")])
+    broker.store([junk(0)._replace(queue="work_queue")])
     broker.drop({"work_queue"})
     broker.store([junk(n) for n in range(3 * WINDOW)])
     backend.environment["CARRIER_ACTORS"] = "tests.contract.application"

@@ -43,8 +43,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two tries to store: the first and the longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
-#: Looks in a row that find nothing, 40 ms apart: a message is between two delay levels for less than that.
-_AGREEING = 4
+#: Looks in a row that find nothing, 40 ms apart, and the seconds that they take at least: a message is between two
+#: delay levels, or the last one and its queue, for less than a look, but for longer on a loaded server.
+_AGREEING, _AGREEING_FOR = 4, 0.4
 #: Seconds that declaring may take: 28 quorum queues on a loaded server.
 _DECLARING = 30.0
 
@@ -313,12 +314,17 @@ class RabbitmqBroker(Broker):
         them may be there."""
         self.ensure({queue_name})
         connection = self.nodes.connect("join")
-        quiet = 0
+        quiet, since = 0, 0.0
 
         def is_idle() -> bool:
-            nonlocal quiet
-            quiet = 0 if self._waiting(channel, queue_name) or self._delayed(channel) else quiet + 1
-            return quiet == _AGREEING
+            nonlocal quiet, since
+            began = time.monotonic()
+            if self._waiting(channel, queue_name) or self._delayed(channel):
+                quiet = 0
+                return False
+            quiet += 1
+            since = began if quiet == 1 else since
+            return quiet >= _AGREEING and time.monotonic() - since >= _AGREEING_FOR
 
         try:
             channel = connection.channel()
