@@ -85,7 +85,7 @@ def _ours(url: str, folder: Path, number: int, *, encrypted: bool = False) -> Ta
     return Taken(**json.loads(ended.stdout))
 
 
-def run(rounds: int, _: str) -> str:
+def run(rounds: int, _: list[str]) -> str:
     """In turn, so many times. The report, in Markdown."""
     folder = Path(tempfile.mkdtemp(prefix="carrier-bench-"))
     (folder / "node").mkdir()

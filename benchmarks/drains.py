@@ -12,9 +12,11 @@ from tests.servers.rabbitmq import RabbitmqNode
 _BACKLOG, _WARMING = 30_000, 6_000
 
 
-def rate(each: System, server: RabbitmqNode | None, *workers: list[str], backlog: int = _BACKLOG) -> float:
+def rate(
+    each: System, server: RabbitmqNode | None, *workers: list[str], backlog: int = _BACKLOG, **environment: str
+) -> float:
     """Messages a second, from the moment when all are at work."""
-    with place(each, server, backlog) as here:
+    with place(each, server, backlog, **environment) as here:
         here.send("fill", str(backlog))
         started = [here.start(*worker) for worker in workers]
         moments = sorted(begun for _, begun, _ in here.wait(started[0], backlog))

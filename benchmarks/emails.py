@@ -178,8 +178,9 @@ def _memory(system: System, servers: Servers) -> Iterator[int]:
             yield proportional(work.worker)
 
 
-def run(rounds: int, version: str) -> str:
+def run(rounds: int, versions: list[str]) -> str:
     """All systems in turn, so many times; then Carrier's profile and memory. The report, in Markdown."""
+    version = versions[0]
     with _servers(version) as servers:
         results = [Result(system) for system in _systems()]
         for _ in range(rounds):

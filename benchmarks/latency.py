@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-from pathlib import Path
+import time
 
 from benchmarks import system
+from benchmarks.cores import Cores
 from benchmarks.place import Place, place
 from benchmarks.row import Goal, Row
 from tests.servers.process import Process
 from tests.servers.rabbitmq import RabbitmqNode
-from tests.waiting import wait_until
 
 #: Messages, a second, and those of the beginning that are not counted: workers still import what they need.
 _MESSAGES, _RATE, _WARMING = 2_000, 100, 500
@@ -20,12 +19,12 @@ _MESSAGES, _RATE, _WARMING = 2_000, 100, 500
 _IDLE, _WAKING, _PAUSES, _WAKING_UP = 10.0, 60, 4, 20
 
 
-def _latencies(here: Place, messages: int, rate: int) -> tuple[list[float], Process]:
+def _latencies(here: Place, how: str, messages: int, rate: int) -> tuple[list[float], Process]:
     """In ms, in the order of sending."""
     worker = here.start(*here.system.worker)
     here.send("one", "0")  # the number 0, which is sent again: the worker is ready
     here.wait(worker, 1)
-    here.send("paced", str(messages), str(rate))
+    here.send(how, str(messages), str(rate))
     return [(begun - sent) / 1e6 for sent, begun, _ in here.wait(worker, messages)], worker
 
 
@@ -41,7 +40,7 @@ def run(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     for _ in range(rounds):
         for each in (own, stock, system.celery(), system.taskiq()):
             with place(each, server, _MESSAGES) as here:
-                times, _ = _latencies(here, _MESSAGES, _RATE)
+                times, _ = _latencies(here, "paced", _MESSAGES, _RATE)
             half.note(each.name, statistics.median(times[_WARMING:]))
             tail.note(each.name, statistics.quantiles(times[_WARMING:], n=100)[-1])
     return [half, tail]
@@ -51,7 +50,7 @@ def embedded(rounds: int) -> list[Row]:
     """How an idle worker of the embedded broker finds out, and what looking costs."""
     own = system.carrier(on_rabbitmq=False)
     most = Row(
-        "embedded-wake", "an idle worker begins a message, the slowest of some", "embedded", "ms",
+        "embedded-wake", "an idle worker begins what is confirmed, the slowest of some", "embedded", "ms",
         [Goal(own.name, 20, kind="absolute", is_most=True)],
     )  # fmt: skip
     cost = Row(
@@ -60,25 +59,9 @@ def embedded(rounds: int) -> list[Row]:
     )  # fmt: skip
     for _ in range(rounds):
         with place(own, None, _WAKING) as here:
-            times, worker = _latencies(here, _WAKING, _PAUSES)
+            times, worker = _latencies(here, "waking", _WAKING, _PAUSES)
             most.note(own.name, max(times[_WAKING_UP:]))
-            cost.note(own.name, _share(worker))
+            cores = Cores(worker.folders)
+            time.sleep(_IDLE)  # the time is what is waited for
+            cost.note(own.name, 100 * cores.taken())
     return [most, cost]
-
-
-def _share(worker: Process) -> float:
-    """Percent of a core that a program and what it has started take while nothing happens."""
-    folders = list(worker.folders())
-    before, began = _ticks(folders), os.times().elapsed
-    wait_until(lambda: os.times().elapsed >= began + _IDLE, "the time is over", timeout=2 * _IDLE, every=0.5)
-    seconds = os.times().elapsed - began
-    return 100 * (_ticks(folders) - before) / os.sysconf("SC_CLK_TCK") / seconds
-
-
-def _ticks(folders: list[Path]) -> int:
-    """Of the processor, in user mode and for it in the kernel (proc_pid_stat(5), fields 14 and 15)."""
-    total = 0
-    for folder in folders:
-        fields = (folder / "stat").read_text().rpartition(") ")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total

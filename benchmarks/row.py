@@ -36,6 +36,7 @@ class Row:
         name: what bin/bench calls it.
         where: "RabbitMQ 3.10", "embedded" or nothing.
         figures: of each system, round by round.
+        remarks: what is said where a goal is not reached.
     """
 
     name: str

@@ -12,8 +12,9 @@ from tests.servers.rabbitmq import RabbitmqNode
 _MANY, _THREADS, _ONE = 10_000, 4_000, 1_500
 
 
-def _rate(each: System, server: RabbitmqNode | None, how: str, number: int) -> float:
-    with place(each, server, number) as here:
+def rate(each: System, server: RabbitmqNode | None, how: str, number: int, **environment: str) -> float:
+    """Messages a second, of so many sent in one of the ways of benchmarks/peers/sending.py."""
+    with place(each, server, number, **environment) as here:
         return number / here.send(how, str(number))
 
 
@@ -25,7 +26,7 @@ def many(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     systems += [system.pika(), system.pika(is_same=True)]
     for _ in range(rounds):
         for each in systems:
-            row.note(each.name, _rate(each, server, "many", _MANY))
+            row.note(each.name, rate(each, server, "many", _MANY))
     return [row]
 
 
@@ -34,7 +35,7 @@ def threads(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     row = Row("send-threads", "16 threads call send", where, "messages/s", [Goal("Carrier", 4, "Dramatiq")])
     for _ in range(rounds):
         for each in (system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery()):
-            row.note(each.name, _rate(each, server, "threads", _THREADS))
+            row.note(each.name, rate(each, server, "threads", _THREADS))
     return [row]
 
 
@@ -43,7 +44,7 @@ def one(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     row = Row("send-one", "one thread calls send", where, "messages/s", [Goal("Carrier", 1, "Dramatiq")])
     for _ in range(rounds):
         for each in (system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.taskiq()):
-            row.note(each.name, _rate(each, server, "one", _ONE))
+            row.note(each.name, rate(each, server, "one", _ONE))
     return [row]
 
 
@@ -55,8 +56,8 @@ def embedded(rounds: int) -> list[Row]:
         "embedded-send", f"send_many of {_MANY:,}", "embedded", "messages/s", [Goal(each.name, 10, "Huey")]
     )  # fmt: skip
     for _ in range(rounds):
-        single.note(each.name, _rate(each, None, "one", _ONE))
-        single.note(huey.name, _rate(huey, None, "one", _ONE))
-        all_.note(each.name, _rate(each, None, "many", _MANY))
-        all_.note(huey.name, _rate(huey, None, "many", _MANY))
+        single.note(each.name, rate(each, None, "one", _ONE))
+        single.note(huey.name, rate(huey, None, "one", _ONE))
+        all_.note(each.name, rate(each, None, "many", _MANY))
+        all_.note(huey.name, rate(huey, None, "many", _MANY))
     return [single, all_]

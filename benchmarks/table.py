@@ -56,6 +56,12 @@ def markdown(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def reasons(rows: list[Row]) -> str:
+    """What rows say of goals that they do not reach, as a list."""
+    missed = [row for row in rows if not all(row.found(goal)[1] for goal in row.goals)]
+    return "\n".join(f"- {row.what}, {row.where}: {remark}" for row in missed for remark in row.remarks)
+
+
 def _shown(goal: Goal, figure: float, unit: str) -> str:
     return {"times": f"{figure:.2f}", "plus": f"{figure:+.2f} {unit}", "absolute": ""}[goal.kind]
 

@@ -14,7 +14,6 @@ from benchmarks.row import Goal, Row
 from benchmarks.system import System
 from tests.servers.process import Process
 from tests.servers.rabbitmq import RabbitmqNode
-from tests.waiting import wait_until
 
 #: Seconds after its first message.
 _RESTING = 3.0
@@ -56,22 +55,16 @@ def run(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
             with place(each, server, 1) as here:
                 worker, seconds = _started(here)
                 start.note(each.name, seconds)
-                _rest(here)
+                time.sleep(_RESTING)  # what a worker does after its first message is not what it does when idle
                 memory.note(each.name, proportional(worker) / 1e6)
                 end.note(f"{each.name}, dramatiq …", _end(worker))
         with place(ours, server, 1) as here:
             worker = here.start(*ours.worker, CARRIER_ACTORS="benchmarks.peers.noop_whole")
             here.send("fill", "1")
             here.wait(worker, 1)
-            _rest(here)
+            time.sleep(_RESTING)  # as above
             end.note(ours.name, _end(worker))
     return [memory, start, end]
-
-
-def _rest(here: Place) -> None:
-    """Let it come to rest: what a worker does after its first message is not what it does when idle."""
-    until = time.monotonic() + _RESTING
-    wait_until(lambda: time.monotonic() >= until, "it rests", timeout=2 * _RESTING, every=0.1)
 
 
 def _end(worker: Process) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -65,6 +66,22 @@ def test_what_another_process_sends_is_found(tmp_path: Path, monkeypatch: pytest
     assert len(rests) < 10 or not is_watched, "it does not look while nothing happens"
     consumer.close()
     broker.close()
+
+
+def test_a_commit_between_a_look_and_the_waiting_is_not_missed(tmp_path: Path) -> None:
+    file, news = tmp_path / "file", threading.Event()
+    file.touch()
+    watch = Watch(file)
+    watch.tell(news)
+    watch.wait(news, 0.01)  # in vain: the watch goes on reading, for nobody
+    assert not news.is_set()
+    os.utime(file)
+    wait_until(news.is_set, "it is told all the same")
+    news.clear()
+    os.utime(file)  # nobody has asked since: the kernel keeps it
+    watch.wait(news, 60)
+    assert news.is_set()
+    watch.end()
 
 
 def test_a_watch_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Thread
 
 from benchmarks.peers.slots import sent
 
 #: Threads of ``threads``.
 THREADS = 16
+#: Messages of a backlog that are sent at once.
+_PART = 50_000
 
 Many = Callable[[range], object]
 
@@ -28,11 +30,12 @@ def main(one: Callable[[int], object], many: Many | None = None) -> None:
     how, number = sys.argv[1], int(sys.argv[2])
     all_of = many or (lambda numbers: [one(n) for n in numbers])
     ways: dict[str, Callable[[], float]] = {
-        "many": lambda: _many(all_of, number),
-        "fill": lambda: _many(all_of, number),
+        "many": lambda: _many(all_of, range(number)),
+        "fill": lambda: sum(_many(all_of, part) for part in _parts(number)),
         "one": lambda: _threads(one, number, 1),
         "threads": lambda: _threads(one, number, THREADS),
         "paced": lambda: _paced(one, range(number), float(sys.argv[3])),
+        "waking": lambda: _paced(one, range(number), float(sys.argv[3]), from_its_end=True),
         "urgent": lambda: _paced(one, range(number, number + 1), 1),
     }
     if how in ("many", "one", "threads"):
@@ -42,10 +45,16 @@ def main(one: Callable[[int], object], many: Many | None = None) -> None:
     print(ways[how]())
 
 
-def _many(many: Many, number: int) -> float:
+def _many(many: Many, numbers: range) -> float:
     began = time.perf_counter()
-    many(range(number))
+    many(numbers)
     return time.perf_counter() - began
+
+
+def _parts(number: int) -> Iterator[range]:
+    """A million messages at once would take gigabytes."""
+    for first in range(0, number, _PART):
+        yield range(first, min(first + _PART, number))
 
 
 def _threads(one: Callable[[int], object], number: int, count: int) -> float:
@@ -62,11 +71,18 @@ def _threads(one: Callable[[int], object], number: int, count: int) -> float:
     return time.perf_counter() - began
 
 
-def _paced(one: Callable[[int], object], numbers: range, rate: float) -> float:
-    """So many in a second, each at its time; one that the one before it delays is late, not left out."""
+def _paced(one: Callable[[int], object], numbers: range, rate: float, *, from_its_end: bool = False) -> float:
+    """So many in a second, each at its time; one that the one before it delays is late, not left out.
+
+    Parameters:
+        from_its_end: it counts as sent when it is confirmed, and not when its sending begins.
+    """
     began = time.perf_counter()
     for place, n in enumerate(numbers):
         time.sleep(max(0.0, began + place / rate - time.perf_counter()))  # the pace is what is asked for
-        sent(n)
+        if not from_its_end:
+            sent(n)
         one(n)
+        if from_its_end:
+            sent(n)
     return time.perf_counter() - began

@@ -1,8 +1,8 @@
 """The interpreter's search for garbage, at the pace of a worker.
 
 Python looks for cycles after each 700 new objects, which is 20 messages, and through everything that was imported at
-times. A process that does nothing but work leaves what it began with out, and looks more rarely: that takes a
-tenth of the time from each message, and at most some thousand dead objects more wait to be found.
+times. A process that does nothing but work leaves out what it began with, and looks more rarely: each message takes a
+tenth less time, and at most some thousand dead objects more wait to be found.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import dramatiq
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
-#: Python's own (``gc.get_threshold``), and a worker's.
-_USUAL, _RARELY = (700, 10, 10), (10_000, 10, 10)
+#: Python's own, in its versions from 3.11 on (``gc.get_threshold``), and a worker's.
+_USUAL, _RARELY = {(700, 10, 10), (2_000, 10, 10), (2_000, 10, 0)}, (10_000, 10, 10)
 
 
 class Garbage(Middleware):
@@ -28,7 +28,7 @@ class Garbage(Middleware):
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
         """All is imported by now."""
-        if self._is_ours and gc.get_threshold() == _USUAL:
+        if self._is_ours and gc.get_threshold() in _USUAL:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*_RARELY)

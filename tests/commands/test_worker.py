@@ -15,7 +15,8 @@ def test_who_gathers_logs_is_woken_when_it_is_to_stop() -> None:
     seen: list[list[Connection]] = []
 
     def watch_logs(log_filename: str | None, pipes: Sequence[Connection], stop: threading.Event) -> None:
-        seen.append([each for each in pipes if each in wait(pipes)])  # as Dramatiq's, but without its limit of a second
+        ready = wait(pipes)  # as Dramatiq's, but without its limit of a second
+        seen.append([each for each in pipes if each in ready])
 
     stop = threading.Event()
     watcher = threading.Thread(target=_told_to_stop(watch_logs), args=(None, [log], stop), daemon=True)

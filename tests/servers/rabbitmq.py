@@ -10,6 +10,7 @@ import secrets
 import signal
 import subprocess
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -77,17 +78,22 @@ class RabbitmqNode(RabbitmqServer):
     """A node that this process has started; :meth:`start` does not wait for it.
 
     Parameters:
+        beside: a node of the same installation with which it is to form a cluster (:meth:`join`).
         more: settings of its application rabbit, those that rabbitmq.conf does not know in every version too.
     """
 
-    def __init__(self, folder: Path, installation: Installation, **more: int) -> None:
+    def __init__(
+        self, folder: Path, installation: Installation, *, beside: RabbitmqNode | None = None, **more: int
+    ) -> None:
         super().__init__(free_port(), free_port())
         self.folder = folder
         self._installation = installation
-        self._epmd_port, self._distribution = free_port(), free_port()
+        self._beside = beside
+        self._epmd_port, self._distribution = beside._epmd_port if beside else free_port(), free_port()
         self._name = f"carrier-{secrets.token_hex(4)}@localhost"
         self._settings = " ".join(f"-rabbit {name} {value}" for name, value in more.items())
-        (folder / ".erlang.cookie").write_text(secrets.token_hex(10))
+        cookie = (beside.folder / ".erlang.cookie").read_text() if beside else secrets.token_hex(10)
+        (folder / ".erlang.cookie").write_text(cookie)
         (folder / ".erlang.cookie").chmod(0o600)
         (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         lines = [
@@ -99,14 +105,27 @@ class RabbitmqNode(RabbitmqServer):
             "collect_statistics_interval = 1000",
         ]
         (folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
-        # A node would start an epmd that outlives it, on the usual port.
-        self._epmd = Process(
-            installation.command(folder, "epmd", "-port", str(self._epmd_port), "-address", HOST),
-            log=folder / "epmd.log",
-            environment={"PATH": os.defpath},
-        )
-        wait_until(lambda: answers(self._epmd_port), "epmd answers")
+        self._epmd: Process | None = None
+        if beside is None:
+            # A node would start an epmd that outlives it, on the usual port.
+            self._epmd = Process(
+                installation.command(folder, "epmd", "-port", str(self._epmd_port), "-address", HOST),
+                log=folder / "epmd.log",
+                environment={"PATH": os.defpath},
+            )
+            wait_until(lambda: answers(self._epmd_port), "epmd answers")
         self._node = self._start()
+
+    def join(self) -> None:
+        """Become a member of the cluster of the node beside it, once both have started.
+
+        Raises:
+            RuntimeError: it was refused.
+        """
+        assert self._beside is not None
+        for words in (("stop_app",), ("join_cluster", self._beside._name), ("start_app",)):
+            self.ctl(*words)
+        self.wait()
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -145,6 +164,10 @@ class RabbitmqNode(RabbitmqServer):
         """Its process."""
         return self._node.pid
 
+    def folders(self) -> Iterator[Path]:
+        """The folders in /proc of its processes."""
+        return self._node.folders()
+
     def ctl(self, *words: str) -> None:
         """What an operator does with rabbitmqctl.
 
@@ -169,7 +192,7 @@ class RabbitmqNode(RabbitmqServer):
     def _states(self) -> set[str]:
         """The states of all threads in its process group (proc(5))."""
         states = set()
-        for folder in self._node.folders():
+        for folder in self.folders():
             for path in folder.glob("task/[0-9]*/stat"):
                 with contextlib.suppress(OSError):  # it has ended
                     states.add(path.read_text().rpartition(") ")[2].split()[0])
@@ -186,4 +209,5 @@ class RabbitmqNode(RabbitmqServer):
     def stop(self) -> None:
         """End it and its epmd; nobody needs its data any more."""
         self._node.kill()
-        self._epmd.kill()
+        if self._epmd is not None:
+            self._epmd.kill()

@@ -52,6 +52,7 @@ class EmbeddedConsumer(Consumer):
         self._next_due = 0
         try:
             self._watch: Watch | None = self._database.watch()
+            self._watch.tell(self._ledger.news)
         except OSError as error:
             logger.info("%s is looked at every %g s: it cannot be watched (%s)", self._database.path, _LOOK, error)
             self._watch = None

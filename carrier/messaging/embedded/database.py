@@ -141,7 +141,8 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
         if tells:
-            os.utime(self._file_lock)
+            with contextlib.suppress(OSError):  # it is committed; who is not told looks within a second
+                os.utime(self._file_lock)
 
     def watch(self) -> Watch:
         """What wakes the consumers of this process.

@@ -38,19 +38,20 @@ class Watch:
             number = ctypes.get_errno()
             os.close(self._descriptor)
             raise OSError(number, os.strerror(number))
-        self._waiting: set[threading.Event] = set()
+        self._told: set[threading.Event] = set()
         self._wanted = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="carrier-watch", daemon=True)
         self._thread.start()
 
+    def tell(self, news: threading.Event) -> None:
+        """From here on ``news`` is set by commits: at once while somebody waits, otherwise when the next one does."""
+        self._told.add(news)
+
     def wait(self, news: threading.Event, seconds: float) -> None:
-        """Wait until ``news`` is set: by who settles a message, or because something was committed since the last time
-        that somebody waited."""
-        self._waiting.add(news)
+        """Wait until ``news`` is set. Who clears it, then looks, and then waits here misses nothing."""
         self._wanted.set()
         news.wait(seconds)
-        self._waiting.discard(news)
 
     def end(self) -> None:
         """Watch no more; who waits goes on waiting."""
@@ -65,6 +66,6 @@ class Watch:
             self._wanted.wait()
             os.read(self._descriptor, _ENOUGH)
             self._wanted.clear()  # first: who begins to wait from here on sets it again
-            for news in tuple(self._waiting):
+            for news in tuple(self._told):
                 news.set()
         os.close(self._descriptor)
