@@ -58,6 +58,18 @@ threading.Event().wait()
 """
 
 
+OPENER = """
+import sys
+from pathlib import Path
+from carrier.messaging.embedded.database import Database
+
+for path in sys.stdin:
+    for _ in range(3):  # who closes the last connection to it takes the WAL away
+        Database(Path(path.strip())).close()
+    print("ready", flush=True)
+"""
+
+
 def start_sender(home: Path, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", SENDER, str(home), str(count)],
@@ -82,6 +94,26 @@ def test_processes_that_start_together_make_one_file(tmp_path: Path) -> None:
         out, _ = sender.communicate(timeout=60)
         assert (sender.returncode, out.count("\n")) == (0, 26)
     assert stored(home) == 150
+
+
+def test_processes_that_open_a_new_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            env={"PATH": os.environ["PATH"]},
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    for number in range(60):
+        for opener in openers:
+            assert opener.stdin is not None
+            print(tmp_path / str(number) / "queue.db", file=opener.stdin, flush=True)
+        for opener in openers:
+            assert opener.stdout is not None
+            assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        opener.communicate(timeout=60)
+        assert opener.returncode == 0
 
 
 def test_what_a_killed_sender_had_confirmed_is_stored(tmp_path: Path) -> None:

@@ -52,10 +52,10 @@ class Database:
         except OSError as error:
             raise BrokerUnavailable(f"{path}: cannot be used: {error.strerror}; look at CARRIER_HOME") from None
         try:
-            self.sending = self._connect("FULL")
-            with self.exclusive():
+            with self.exclusive():  # SQLite does not wait when two of them turn a new file into one with a WAL
+                self.sending = self._connect("FULL")
                 self._prepare()
-            self.taking = self._connect("NORMAL")
+                self.taking = self._connect("NORMAL")
             self._identity = _identity(path)
         except (sqlite3.Error, OSError, BrokerUnavailable) as error:
             os.close(self._file_lock)
