@@ -71,7 +71,7 @@ def _drain(server: RabbitmqNode | None, backlog: int, processes: int, failed: in
         if failed:
             here.send("failed", str(failed))
         here.send("fill", str(backlog))
-        on_server = None if server is None else server.api("/nodes")[0]["mem_used"]
+        on_server = None if server is None else _memory_of(server)
         worker = here.start(*command)
         _wait(here, worker, round(backlog * _LOOK))
         memory = proportional(worker)
@@ -79,6 +79,13 @@ def _drain(server: RabbitmqNode | None, backlog: int, processes: int, failed: in
         moments = sorted(at for _, at, _ in here.begun())
     first = round(backlog * _WARMING)
     return _Drain((backlog - first - 1) / ((moments[-1] - moments[first]) / 1e9), memory, on_server)
+
+
+def _memory_of(server: RabbitmqNode) -> int:
+    """Bytes, by its own account, which it does not give at once."""
+    wait_until(lambda: "mem_used" in server.api("/nodes")[0], "it says how much memory it takes", timeout=60)
+    used: int = server.api("/nodes")[0]["mem_used"]
+    return used
 
 
 def _wait(here: Place, worker: Process, messages: int) -> None:

@@ -15,7 +15,7 @@ from tests.servers.process import Process
 from tests.servers.rabbitmq import RabbitmqNode
 
 #: Messages, which are more than are handled while somebody looks; seconds after which and for which somebody does.
-_MESSAGES, _AFTER, _FOR = 200_000, 2.0, 5
+_MESSAGES, _AFTER, _FOR = 300_000, 2.0, 5
 _PLACES = 10
 
 _Starting = Callable[[Place], Process]
@@ -24,8 +24,8 @@ _Starting = Callable[[Place], Process]
 def run(rounds: int, versions: list[str]) -> str:
     """Markdown; each is looked at once."""
     lines = [
-        f"Of {_FOR} seconds in the middle of each: the cores that the program took, with all of its processes, those",
-        "of RabbitMQ, and where the program held the interpreter, as py-spy saw it (which takes some of the time).",
+        f"In {_FOR} seconds in the middle of each: the cores that the program took, with all of its processes, and",
+        f"those of RabbitMQ; then, in {_FOR} more, where the program held the interpreter, as py-spy saw it.",
         "",
         "| | where | program | RabbitMQ | where the program was |",
         "|---|---|---|---|---|",
@@ -44,10 +44,10 @@ def _look(start: _Starting, server: RabbitmqNode | None) -> str:
         program = start(here)
         time.sleep(_AFTER)  # it is in the middle of it then
         cores = [Cores(program.folders), *([Cores(server.folders)] if server else [])]
-        profile = Profile(program.pid, _FOR)
         time.sleep(_FOR)  # the time is what is measured
         taken = [f"{each.taken():.2f}" for each in cores]
-        shares = ", ".join(f"{share:.0%} {room}" for room, share in profile.shares()[:_PLACES])
+        # After that: py-spy stops the program each time that it looks.
+        shares = ", ".join(f"{share:.0%} {room}" for room, share in Profile(program.pid, _FOR).shares()[:_PLACES])
     return f"{' | '.join(taken)}{'' if server else ' | '} | {shares}"
 
 
