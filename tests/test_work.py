@@ -90,25 +90,30 @@ def test_what_one_consumer_has_put_is_taken_back_but_for_the_first() -> None:
 
 
 def test_threads_that_put_and_get_at_once_lose_nothing() -> None:
-    work, got = WorkQueue(), []
+    work, got, over = WorkQueue(), [], threading.Event()
 
     def put(first: int) -> None:
         for n in range(first, first + 2_000):
             work.put(Item(n % 3, Message(None, n)))
 
     def get() -> None:
-        try:
-            while True:
-                got.append(work.get(timeout=0.5).message.n)
-                work.task_done()
-        except Empty:
-            pass
+        while not over.is_set():  # as Dramatiq's worker threads
+            try:
+                item = work.get(timeout=0.5)
+            except Empty:
+                continue
+            got.append(item.message.n)
+            work.task_done()
 
-    threads = [threading.Thread(target=get) for _ in range(4)]
-    threads += [threading.Thread(target=put, args=(first,)) for first in (0, 2_000, 4_000)]
-    for thread in threads:
+    getting = [threading.Thread(target=get) for _ in range(4)]
+    putting = [threading.Thread(target=put, args=(first,)) for first in (0, 2_000, 4_000)]
+    for thread in [*getting, *putting]:
         thread.start()
-    for thread in threads:
+    for thread in putting:
         thread.join()
+    assert work.wait(60)
     assert sorted(got) == list(range(6_000))
-    assert work.wait(0)
+    over.set()
+    work.wake(len(getting))
+    for thread in getting:
+        thread.join()

@@ -44,6 +44,9 @@ class WorkQueue:
     def get(self, block: bool = True, timeout: float | None = None) -> Item:
         """The first one.
 
+        A SimpleQueue of CPython 3.11 that is woken at the end of its time, and finds that another thread was quicker,
+        waits without a limit: until the next item or :meth:`wake`, without which no thread is ended.
+
         Raises:
             Empty: there was none within ``timeout`` s, or whoever waited has been woken.
         """
