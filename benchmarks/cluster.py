@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 from benchmarks import drains, sends, system
 from benchmarks.cores import Cores
 from benchmarks.place import node
-from tests.servers.installed import INSTALLATIONS
 from tests.servers.rabbitmq import RabbitmqNode
 
 _BACKLOG = 30_000
@@ -51,8 +46,10 @@ def run(rounds: int, versions: list[str]) -> str:
         ("quorum", "quorum", 0),
         ("quorum, 3 nodes", "quorum", 2),
     ):
-        with node(version) as server, _cluster(server, version, more) as nodes:
-            found = [_round(server, nodes, queue_type) for _ in range(rounds)]
+        with ExitStack() as stack:
+            first = stack.enter_context(node(version))
+            nodes = [first, *(stack.enter_context(node(version, beside=first)) for _ in range(more))]
+            found = [_round(nodes, queue_type) for _ in range(rounds)]
             cells = [statistics.median(column) for column in zip(*found, strict=True)]
             cell = "{:,.0f}/s | {:,.0f}/s | {:,.0f}/s | {:.0f} µs".format(*cells)
             print(f"cluster          {what:20} {cell}", flush=True)
@@ -60,28 +57,10 @@ def run(rounds: int, versions: list[str]) -> str:
     return "\n".join([*lines, _TEXT])
 
 
-def _round(server: RabbitmqNode, nodes: list[RabbitmqNode], queue_type: str) -> tuple[float, float, float, float]:
-    own = system.carrier(on_rabbitmq=True)
+def _round(nodes: list[RabbitmqNode], queue_type: str) -> tuple[float, float, float, float]:
+    own, server = system.carrier(on_rabbitmq=True), nodes[0]
     many = sends.rate(own, server, "many", 10_000, QUEUE_TYPE=queue_type)
     one = sends.rate(own, server, "one", 1_000, QUEUE_TYPE=queue_type)
     cores = [Cores(each.folders) for each in nodes]
     drained = drains.rate(own, server, own.worker, backlog=_BACKLOG, QUEUE_TYPE=queue_type)
     return many, one, drained, 1e6 * sum(each.seconds() for each in cores) / _BACKLOG
-
-
-@contextmanager
-def _cluster(first: RabbitmqNode, version: str, more: int) -> Iterator[list[RabbitmqNode]]:
-    """The first node, and so many more that have joined it."""
-    nodes, folders = [first], []
-    try:
-        for _ in range(more):
-            folders.append(Path(tempfile.mkdtemp(prefix="carrier-bench-")))
-            nodes.append(RabbitmqNode(folders[-1], INSTALLATIONS[version], beside=first))
-            nodes[-1].wait()
-            nodes[-1].join()
-        yield nodes
-    finally:
-        for each in nodes[1:]:
-            each.stop()
-        for folder in folders:
-            shutil.rmtree(folder)

@@ -6,11 +6,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from benchmarks import system
-from benchmarks.environment import own
 from benchmarks.memory import proportional
-from benchmarks.peers import slots
-from benchmarks.place import Place, node, place
-from tests.servers.process import Process
+from benchmarks.place import node, place
 from tests.servers.rabbitmq import RabbitmqNode
 from tests.waiting import wait_until
 
@@ -65,17 +62,16 @@ def _cases() -> list[tuple[str, int, int, int]]:
 
 
 def _drain(server: RabbitmqNode | None, backlog: int, processes: int, failed: int) -> _Drain:
-    each = system.carrier(on_rabbitmq=server is not None)
-    command = [own("dramatiq"), "benchmarks.peers.noop_carrier", "-p", str(processes), "-t", "8"]
-    with place(each, server, backlog) as here:
+    every = min(1.0, backlog / 20_000)
+    with place(system.carrier(on_rabbitmq=server is not None), server, backlog) as here:
         if failed:
             here.send("failed", str(failed))
         here.send("fill", str(backlog))
         on_server = None if server is None else _memory_of(server)
-        worker = here.start(*command)
-        _wait(here, worker, round(backlog * _LOOK))
+        worker = here.start(*system.carrier_worker(processes))
+        here.until(worker, round(backlog * _LOOK), every=every)
         memory = proportional(worker)
-        _wait(here, worker, backlog)
+        here.until(worker, backlog, every=every)
         moments = sorted(at for _, at, _ in here.begun())
     first = round(backlog * _WARMING)
     return _Drain((backlog - first - 1) / ((moments[-1] - moments[first]) / 1e9), memory, on_server)
@@ -86,14 +82,3 @@ def _memory_of(server: RabbitmqNode) -> int:
     wait_until(lambda: "mem_used" in server.api("/nodes")[0], "it says how much memory it takes", timeout=60)
     used: int = server.api("/nodes")[0]["mem_used"]
     return used
-
-
-def _wait(here: Place, worker: Process, messages: int) -> None:
-    """Until so many have begun; it is asked rarely, because counting a million is work, too."""
-    most = slots.size(here.marks) - messages
-    wait_until(
-        lambda: slots.left(here.marks) <= most or not worker.running, "they are handled", timeout=1_800,
-        every=min(1.0, messages / 20_000),
-    )  # fmt: skip
-    if slots.left(here.marks) > most:
-        raise RuntimeError(f"Carrier: {worker.output()}")

@@ -20,12 +20,14 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def node(version: str) -> Iterator[RabbitmqNode]:
-    """A private RabbitMQ node."""
+def node(version: str, beside: RabbitmqNode | None = None) -> Iterator[RabbitmqNode]:
+    """A private RabbitMQ node, which joins the cluster of another one."""
     folder = Path(tempfile.mkdtemp(prefix="carrier-bench-"))
-    server = RabbitmqNode(folder, INSTALLATIONS[version])
+    server = RabbitmqNode(folder, INSTALLATIONS[version], beside=beside)
     try:
         server.wait()
+        if beside is not None:
+            server.join()
         yield server
     finally:
         server.stop()
@@ -87,14 +89,21 @@ class Place:
         Raises:
             RuntimeError: the worker ended before.
         """
+        self.until(worker, messages, every=0.2)
+        return self.begun()
+
+    def until(self, worker: Process, messages: int, *, every: float) -> None:
+        """Wait until so many have begun, and look every so many seconds: counting many is work, too.
+
+        Raises:
+            RuntimeError: the worker ended before.
+        """
         most = slots.size(self.marks) - messages
         wait_until(
-            lambda: slots.left(self.marks) <= most or not worker.running, "they are handled", timeout=900, every=0.2
+            lambda: slots.left(self.marks) <= most or not worker.running, "they are handled", timeout=1_800, every=every
         )
-        begun = self.begun()
-        if len(begun) < messages:
+        if slots.left(self.marks) > most:
             raise RuntimeError(f"{self.system.name}: {worker.output()}")
-        return begun
 
     def end(self) -> None:
         """End what runs."""

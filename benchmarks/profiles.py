@@ -8,7 +8,6 @@ from contextlib import nullcontext
 
 from benchmarks import system
 from benchmarks.cores import Cores
-from benchmarks.environment import own
 from benchmarks.place import Place, node, place
 from benchmarks.profile import Profile
 from tests.servers.process import Process
@@ -58,7 +57,7 @@ def _sends(how: str) -> _Starting:
 def _drains(processes: int) -> _Starting:
     def start(here: Place) -> Process:
         here.send("fill", str(_MESSAGES))
-        return here.start(own("dramatiq"), "benchmarks.peers.noop_carrier", "-p", str(processes), "-t", "8")
+        return here.start(*system.carrier_worker(processes))
 
     return start
 

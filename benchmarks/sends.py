@@ -27,6 +27,8 @@ def many(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     for _ in range(rounds):
         for each in systems:
             row.note(each.name, rate(each, server, "many", _MANY))
+    own, same = row.median("Carrier"), row.median("pika alone, the same messages")
+    row.remarks.append(f"of the same messages pika alone sends {same:,.0f}/s, of which Carrier does {own / same:.0%}.")
     return [row]
 
 

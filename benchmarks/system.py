@@ -29,12 +29,18 @@ def _dramatiq(program: str, module: str, processes: int) -> list[str]:
     return [program, module, "-p", str(processes), "-t", "8"]
 
 
+_CARRIER = "benchmarks.peers.noop_carrier"
+
+
 def carrier(*, on_rabbitmq: bool) -> System:
     """Carrier."""
-    module = "benchmarks.peers.noop_carrier"
-    one, two = (_dramatiq(own("dramatiq"), module, processes) for processes in (1, 2))
     name = "Carrier" if on_rabbitmq else "Carrier, embedded"
-    return System(name, [sys.executable, "-m", module], one, two, on_rabbitmq)
+    return System(name, [sys.executable, "-m", _CARRIER], carrier_worker(1), carrier_worker(2), on_rabbitmq)
+
+
+def carrier_worker(processes: int) -> list[str]:
+    """The command of Carrier's worker with so many processes."""
+    return _dramatiq(own("dramatiq"), _CARRIER, processes)
 
 
 def dramatiq() -> System:

@@ -58,10 +58,8 @@ def run(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
                 time.sleep(_RESTING)  # what a worker does after its first message is not what it does when idle
                 memory.note(each.name, proportional(worker) / 1e6)
                 end.note(f"{each.name}, dramatiq …", _end(worker))
-        with place(ours, server, 1) as here:
-            worker = here.start(*ours.worker, CARRIER_ACTORS="benchmarks.peers.noop_whole")
-            here.send("fill", "1")
-            here.wait(worker, 1)
+        with place(ours, server, 1, CARRIER_ACTORS="benchmarks.peers.noop_whole") as here:
+            worker, _ = _started(here)
             time.sleep(_RESTING)  # as above
             end.note(ours.name, _end(worker))
     return [memory, start, end]

@@ -35,9 +35,11 @@ def command(processes: int, threads: int, queues: tuple[str, ...]) -> None:
     sys.exit(cli.main(cli.make_argument_parser().parse_args(words)))
 
 
-def _told_to_stop(
-    watch_logs: Callable[[str | None, Sequence[Connection], threading.Event], None],
-) -> Callable[[str | None, Sequence[Connection], threading.Event], None]:
+#: What Dramatiq's command has in a thread: given the name of a file, pipes to read from, and when to stop.
+_Watching = Callable[[str | None, Sequence[Connection], threading.Event], None]
+
+
+def _told_to_stop(watch_logs: _Watching) -> _Watching:
     """Dramatiq's thread that waits for what its processes log, woken when it is to stop."""
 
     def watch(log_filename: str | None, pipes: Sequence[Connection], stop: threading.Event) -> None:

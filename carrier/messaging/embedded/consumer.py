@@ -92,10 +92,8 @@ class EmbeddedConsumer(Consumer):
     def _rest(self, seconds: float) -> None:
         """Until there may be something to do."""
         ledger = self._ledger
-        if self._watch is None:
+        if self._watch is None or ledger.out >= self._prefetch.size:  # then others' messages are nothing to us
             ledger.news.wait(min(seconds, _LOOK))
-        elif ledger.out >= self._prefetch.size:
-            ledger.news.wait(min(seconds, _LOOK))  # others' messages are nothing to us
         else:
             ripe = max(0.0, (self._next_due - now_ms()) / 1000)
             self._watch.wait(ledger.news, min(seconds, _LOOK if ledger.out else seconds, ripe))
