@@ -21,6 +21,11 @@ from tests.servers.process import Process
 from tests.waiting import wait_until
 
 
+#: Seconds for an answer of the management API. A virtual host is gone in under a second; on a machine whose disk stands
+#: still for a while it has taken more than ten, because each of its quorum queues is asked to end and to write that.
+_PATIENCE = 60
+
+
 class RabbitmqServer:
     """A node with guest/guest and the management API, which somebody has started on these ports."""
 
@@ -58,7 +63,7 @@ class RabbitmqServer:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  (http, to the node of this run)
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as response:  # noqa: S310  (http, to the node of this run)
             text = response.read()
         return json.loads(text) if text else None
 
