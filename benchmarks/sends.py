@@ -27,9 +27,7 @@ def many(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     for _ in range(rounds):
         for each in systems:
             row.note(each.name, rate(each, server, "many", _MANY))
-    own, same = row.median("Carrier"), row.median("pika alone, the same messages")
-    row.remarks.append(f"of the same messages pika alone sends {same:,.0f}/s, of which Carrier does {own / same:.0%}.")
-    return [row]
+    return [_beside_pika(row)]
 
 
 def threads(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
@@ -44,10 +42,19 @@ def threads(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
 def one(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     """One after the other."""
     row = Row("send-one", "one thread calls send", where, "messages/s", [Goal("Carrier", 1, "Dramatiq")])
+    systems = [system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.taskiq()]
+    systems += [system.pika(), system.pika(is_same=True)]
     for _ in range(rounds):
-        for each in (system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.taskiq()):
+        for each in systems:
             row.note(each.name, rate(each, server, "one", _ONE))
-    return [row]
+    return [_beside_pika(row)]
+
+
+def _beside_pika(row: Row) -> Row:
+    """Say how much of what RabbitMQ and pika do with Carrier's messages Carrier does."""
+    own, same = row.median("Carrier"), row.median("pika alone, the same messages")
+    row.remarks.append(f"of the same messages pika alone sends {same:,.0f}/s, of which Carrier does {own / same:.0%}.")
+    return row
 
 
 def embedded(rounds: int) -> list[Row]:

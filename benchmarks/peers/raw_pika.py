@@ -1,4 +1,4 @@
-"""The limit: pika alone, persistent messages, confirms, 1,000 of them under way at once.
+"""The limit: pika alone, persistent messages, confirms; 1,000 of them under way at once, or one.
 
 ``plain`` is the least that RabbitMQ can have to do: a queue without anything, and a body that is the payload. ``same``
 is what Carrier asks of it for its promises: a queue with priorities (RabbitMQ 3) or a replicated one (from 4 on), the
@@ -16,8 +16,8 @@ import pika
 
 from benchmarks.peers.slots import TEXT
 
-_WINDOW = 1_000
-
+#: Messages that are under way at most, by how they are sent.
+_WINDOW = {"many": 1_000, "one": 1}
 
 _PAYLOAD = f'{{"n":123456,"text":"{TEXT}"}}'
 _ID = "01932b5e-7c1a-7f3e-8d2c-1a2b3c4d5e6f"
@@ -28,8 +28,8 @@ _ENVELOPE = (
 
 
 class _Sender:
-    def __init__(self, number: int, *, is_same: bool) -> None:
-        self._number, self._sent, self.seconds = number, 0, 0.0
+    def __init__(self, number: int, window: int, *, is_same: bool) -> None:
+        self._number, self._window, self._sent, self.seconds = number, window, 0, 0.0
         self._open: dict[int, None] = {}  # tags in their order
         self._is_same = is_same
         self._body = (_ENVELOPE if is_same else _PAYLOAD).encode()
@@ -62,7 +62,7 @@ class _Sender:
         self._fill()
 
     def _fill(self) -> None:
-        while self._sent < self._number and len(self._open) < _WINDOW:
+        while self._sent < self._number and len(self._open) < self._window:
             self._channel.basic_publish("", "noop", self._body, self._properties, mandatory=self._is_same)
             self._sent += 1
             self._open[self._sent] = None
@@ -82,4 +82,5 @@ class _Sender:
 
 
 if __name__ == "__main__":
-    print(_Sender(int(sys.argv[3]), is_same=sys.argv[1] == "same").seconds)
+    kind, how, number = sys.argv[1:]
+    print(_Sender(int(number), _WINDOW[how], is_same=kind == "same").seconds)

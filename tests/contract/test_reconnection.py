@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dramatiq
 import pytest
+from dramatiq.message import Message
 
 from carrier.messaging.broker import Broker
 from carrier.messaging.errors import PublishError
@@ -134,6 +135,51 @@ def test_a_send_gets_through_a_connection_that_breaks(
     # Whether a message whose confirm was lost is there nobody can know: it is sent again, under the same id.
     assert {envelope["payload"]["n"] for envelope in rabbitmq.envelopes("work_queue")} == {1, 2}
     assert len({envelope["id"] for envelope in rabbitmq.envelopes("work_queue")}) == 2
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0], ids=["before it wrote", "in a frame", "after it wrote"])
+def test_a_sender_that_is_interrupted_while_it_writes_harms_no_other(rabbitmq: Rabbitmq, part: float) -> None:
+    broker = rabbitmq.broker()
+    broker.declare_queue("work_queue")
+    broker.enqueue(numbered("quick", 0))
+    connection = broker.publisher._connection
+
+    def write(frames: bytes) -> None:
+        connection.send(frames[: round(len(frames) * part)])
+        raise KeyboardInterrupt
+
+    connection.send_from_elsewhere = write
+    with pytest.raises(KeyboardInterrupt):
+        broker.enqueue(numbered("quick", 1))
+    for n in range(2, 12):
+        broker.enqueue(numbered("quick", n))
+    assert broker.publisher._connection is not connection
+    assert {envelope["payload"]["n"] for envelope in rabbitmq.envelopes("work_queue")} - {1} == {0, *range(2, 12)}
+    broker.close()
+
+
+def test_what_a_slow_socket_takes_in_parts_arrives_whole(rabbitmq: Rabbitmq) -> None:
+    broker = rabbitmq.broker()
+    broker.declare_queue("work_queue")
+    broker.enqueue(numbered("quick", 0))
+    connection = broker.publisher._connection
+    connection._transport._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    texts = {n: f"{n} " * 20_000 for n in range(1, 41)}
+
+    def send(numbers: range) -> None:
+        for n in numbers:
+            broker.enqueue(Message("work_queue", "quick", (), {"n": n, "text": texts[n]}, {}))
+
+    send(range(1, 21))
+    threads = [threading.Thread(target=send, args=(range(first, 41, 2),)) for first in (21, 22)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    found = {envelope["payload"]["n"]: envelope["payload"].get("text") for envelope in rabbitmq.envelopes("work_queue")}
+    assert found == {0: None, **texts}
+    assert broker.publisher._connection is connection
+    broker.close()
 
 
 def test_a_send_gets_through_once_a_silent_network_speaks_again(

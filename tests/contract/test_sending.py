@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import random
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import dramatiq
@@ -159,6 +162,34 @@ def test_threads_send_at_once_and_lose_nothing(letter: MessageActor, backend: Ba
         thread.join()
     texts = {fields["payload"]["text"] for fields in backend.envelopes("letter_queue")}
     assert texts == {f"{thread}-{n}" for thread in range(8) for n in range(25)}
+
+
+class Interrupted(BaseException):
+    """As a handler's time limit raises it in the handler's thread."""
+
+
+def test_senders_interrupted_anywhere_lose_nothing_that_was_confirmed(letter: MessageActor, backend: Backend) -> None:
+    confirmed: list[str] = []
+
+    def send() -> None:
+        with suppress(Interrupted):
+            while True:
+                message = letter.send("a@example.com", "a text")
+                confirmed.append(message.message_id)
+
+    for _ in range(150):
+        before = len(confirmed)
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        wait_until(lambda before=before: len(confirmed) > before, "it sends", every=0.001)
+        time.sleep(random.uniform(0, 0.002))  # anywhere in a send is what is wanted
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Interrupted))
+        thread.join(30)
+        assert not thread.is_alive()
+    ids = [fields["id"] for fields in backend.envelopes("letter_queue")]
+    assert set(confirmed) <= set(ids)
+    # What was interrupted may be there as well, and nobody knows: no more than one each time.
+    assert len(set(ids) - set(confirmed)) <= 150
 
 
 def test_a_value_that_is_no_json_is_refused(broker: Broker) -> None:

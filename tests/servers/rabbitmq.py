@@ -20,7 +20,6 @@ from tests.servers.ports import HOST, answers, free_port
 from tests.servers.process import Process
 from tests.waiting import wait_until
 
-
 #: Seconds for an answer of the management API. A virtual host is gone in under a second; on a machine whose disk stands
 #: still for a while it has taken more than ten, because each of its quorum queues is asked to end and to write that.
 _PATIENCE = 60

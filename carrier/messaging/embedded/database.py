@@ -113,10 +113,14 @@ class Database:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the file's write lock, against threads of this process and against other processes."""
+        """Hold the file's write lock, against threads of this process and against other processes.
+
+        A handler's time limit interrupts its thread after any call, so that a call that is to be undone is made inside
+        of ``try``: otherwise the lock, or the transaction, would be held for ever.
+        """
         with self._lock:
-            fcntl.flock(self._file_lock, fcntl.LOCK_EX)
             try:
+                fcntl.flock(self._file_lock, fcntl.LOCK_EX)
                 yield
             finally:
                 fcntl.flock(self._file_lock, fcntl.LOCK_UN)
@@ -132,8 +136,10 @@ class Database:
             sqlite3.Error: nothing was written.
         """
         with self.exclusive():
-            connection.execute("BEGIN IMMEDIATE")
+            if connection.in_transaction:  # somebody was interrupted a second time, while rolling back
+                connection.execute("ROLLBACK")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:

@@ -6,6 +6,8 @@ A frame has 7 bytes before its payload and one behind it (AMQP 0-9-1, section 2.
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from struct import Struct
@@ -38,6 +40,10 @@ class FrameConnection(pika.SelectConnection):  # type: ignore[misc]  # pika has 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.readers: dict[int, Reader] = {}
         self.after_read: Callable[[], None] | None = None
+        #: Held while bytes go to the socket, so that frames of two threads do not mix.
+        self._output = threading.Lock()
+        #: What the socket has not taken of what another thread wrote: it goes before all else.
+        self._left = b""
         super().__init__(*args, **options)
 
     def _on_data_available(self, data_in: bytes) -> None:
@@ -77,9 +83,48 @@ class FrameConnection(pika.SelectConnection):  # type: ignore[misc]  # pika has 
     def send(self, frames: bytes) -> None:
         """Write whole frames, at once where the socket takes them: pika would wait to be told that it does."""
         self.bytes_sent += len(frames)
+        with self._output:
+            left = self._untaken(frames)
+            if left:
+                self._pass_on(left)
+
+    def send_from_elsewhere(self, frames: bytes) -> None:
+        """As :meth:`send`, in any thread, while the loop of the connection's thread is not closed."""
+        self.bytes_sent += len(frames)
+        with self._output:
+            self._left += self._untaken(frames)
+        if self._left:
+            self.ioloop.add_callback_threadsafe(self._write_left)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether bytes may go to the socket now, behind all that was written before."""
         transport = self._transport
-        if isinstance(transport, _AsyncPlaintextTransport) and not transport.get_write_buffer_size():
+        is_plain = isinstance(transport, _AsyncPlaintextTransport)
+        return is_plain and not self._left and not transport.get_write_buffer_size()
+
+    def cut(self) -> None:
+        """End the connection where it is, in the middle of a frame if need be; pika sees that it is lost."""
+        with suppress(OSError):  # it is lost already
+            self._transport._sock.shutdown(socket.SHUT_RDWR)
+
+    def _untaken(self, frames: bytes) -> bytes:
+        """What the socket has not taken of them."""
+        if self.is_free:
             with suppress(OSError):  # it takes nothing now, or is lost: pika sees which
-                frames = frames[transport._sock.send(frames) :]
-        if frames:
-            self._adapter_emit_data(frames)
+                return frames[self._transport._sock.send(frames) :]
+        return frames
+
+    def _write_left(self) -> None:
+        if self._left and self.is_open:
+            self._adapter_emit_data(b"")
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        """All that pika writes, in the connection's thread."""
+        with self._output:
+            self._pass_on(data)
+
+    def _pass_on(self, data: bytes) -> None:
+        """Have pika write it, behind what is left."""
+        data, self._left = self._left + data, b""
+        super()._adapter_emit_data(data)

@@ -81,6 +81,11 @@ class Publisher:
         self._side_channel: Channel | None = None
         self._unconfirmed: dict[int, tuple[Batch, Publication]] = {}
         self._returned: set[tuple[str, str, str]] = set()
+        #: Held by whoever gives a message its tag and writes it, or notes what became of some.
+        self._turn = threading.Lock()
+        #: A sender was interrupted (a time limit, a worker that ends) while it wrote: nobody knows what RabbitMQ has,
+        #: and tags may count wrong.
+        self._torn = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._connection: FrameConnection | None = None
@@ -108,6 +113,9 @@ class Publisher:
         """
         for publication in publications:
             publication.error, publication.unroutable = UNCONFIRMED, False
+        if len(publications) == 1 and self._is_written_here(alone := Batch(publications), publications[0]):
+            alone.wait(until)
+            return
         before: Batch | None = None
         for start in range(0, len(publications), _PORTION):
             portion = publications[start : start + _PORTION]
@@ -120,6 +128,29 @@ class Publisher:
             before = batch
         if before is not None:
             before.wait(until)
+
+    def _is_written_here(self, batch: Batch, publication: Publication) -> bool:
+        """Write one that is alone in the thread of its sender, and say whether that could be done: that saves a change
+        of threads. While others are under way the connection's thread writes, for many at a time."""
+        if self._waiting or self._unconfirmed:
+            return False
+        with self._turn:
+            channel = self._channel
+            if channel is None or not channel.is_open or self._blocked or self._refused or self._unconfirmed:
+                return False
+            try:
+                frames = publication.frames(channel.channel_number, channel.connection.largest_body, mandatory=True)
+            except (ValueError, TypeError):  # the other way says what is wrong with it
+                return False
+            if self._torn or not channel.connection.is_free:
+                return False
+            self._torn = True
+            self._tag += 1
+            self._unconfirmed[self._tag] = batch, publication
+            self._bytes += len(publication.body)
+            channel.connection.send_from_elsewhere(frames)
+            self._torn = False
+        return True
 
     def tell(self, publications: Sequence[Publication]) -> None:
         """Publish all, without confirms and on a channel of their own, and do not wait: while there is no connection
@@ -171,7 +202,7 @@ class Publisher:
                 self._connection = connection
             if not self._closing.is_set():
                 connection.ioloop.start()
-            with self._lock:
+            with self._lock, self._turn:  # whoever writes now still has a loop to tell
                 self._connection = self._channel = self._side_channel = None
             connection.ioloop.close()
             self._fail_unconfirmed()
@@ -201,7 +232,8 @@ class Publisher:
         channel.confirm_delivery(self._on_confirm, callback=lambda _: self._on_ready(channel))
 
     def _on_ready(self, channel: Channel) -> None:
-        self._tag, self._refused, self._pause, self.trouble = 0, False, _FIRST_PAUSE, None
+        self._tag, self._refused, self._torn = 0, False, False
+        self._pause, self.trouble = _FIRST_PAUSE, None
         channel.connection.after_read = self._after_read
         channel.connection.readers = {channel.channel_number: partial(read_ack, taker=self._settle)}
         self._outage.over("publisher")
@@ -246,11 +278,20 @@ class Publisher:
             if not self._unconfirmed:
                 self._replace(channel)
             return
-        written = self._frames_of_waiting(channel)
-        if written:
-            channel.connection.send(written)
-            if self._waiting and self._has_room():
-                channel.connection.ioloop.add_callback_threadsafe(self._write)
+        with self._turn:
+            if self._torn:
+                self._give_up(channel)
+                return
+            written = self._frames_of_waiting(channel)
+            if written:
+                channel.connection.send(written)
+        if written and self._waiting and self._has_room():
+            channel.connection.ioloop.add_callback_threadsafe(self._write)
+
+    def _give_up(self, channel: Channel) -> None:
+        """End the connection: what is not confirmed is sent again on the next one."""
+        self._channel, self.trouble = None, "a sender was interrupted while it wrote"
+        channel.connection.cut()
 
     def _has_room(self) -> bool:
         return len(self._unconfirmed) < _MOST_OPEN and self._bytes < _MOST_BYTES
@@ -300,6 +341,13 @@ class Publisher:
         self._settle(method.delivery_tag, multiple=method.multiple, refused=refused)
 
     def _settle(self, last: int, *, multiple: bool, refused: bool = False) -> None:
+        with self._turn:
+            if not self._torn:
+                self._settle_up_to(last, multiple=multiple, refused=refused)
+            elif self._channel is not None:
+                self._give_up(self._channel)
+
+    def _settle_up_to(self, last: int, *, multiple: bool, refused: bool) -> None:
         # Tags are in order: those confirmed together are the first ones.
         tags = list(takewhile(lambda tag: tag <= last, self._unconfirmed)) if multiple else [last]
         for tag in tags:
@@ -320,7 +368,8 @@ class Publisher:
             self._write()
 
     def _fail_unconfirmed(self, *, unroutable: bool = False) -> None:
-        unconfirmed, self._unconfirmed, self._bytes = self._unconfirmed, {}, 0
+        with self._turn:
+            unconfirmed, self._unconfirmed, self._bytes = self._unconfirmed, {}, 0
         self._returned.clear()
         for batch, publication in unconfirmed.values():
             publication.unroutable = unroutable
