@@ -20,8 +20,8 @@ from tests.servers.ports import HOST, answers, free_port
 from tests.servers.process import Process
 from tests.waiting import wait_until
 
-#: Seconds for an answer of the management API. A virtual host is gone in under a second; on a machine whose disk stands
-#: still for a while it has taken more than ten, because each of its quorum queues is asked to end and to write that.
+#: Seconds for an answer of the management API. A virtual host is gone in under a second, but once, on a busy machine,
+#: it took more than ten.
 _PATIENCE = 60
 
 

@@ -1,7 +1,8 @@
 """Publishes, with confirms: one thread and one connection a process, however many threads send.
 
-A caller hands over a batch and waits until the broker has confirmed all of it. The connection's thread never waits for
-anything but its socket, so it answers heartbeats whatever the callers do.
+A caller hands over a batch and waits until the broker has confirmed all of it; one message that is alone it writes
+itself. The connection's thread never waits for anything but its socket and, for as long as a write to a socket that
+does not block takes, for such a caller: it answers heartbeats whatever the callers do.
 """
 
 from __future__ import annotations
