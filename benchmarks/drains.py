@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import statistics
+
 from benchmarks import system
+from benchmarks.cores import Cores
 from benchmarks.place import place
 from benchmarks.row import Goal, Row
 from benchmarks.system import System
@@ -21,6 +25,17 @@ def rate(
         started = [here.start(*worker) for worker in workers]
         moments = sorted(begun for _, begun, _ in here.wait(started[0], backlog))
     return (backlog - _WARMING - 1) / ((moments[-1] - moments[_WARMING]) / 1e9)
+
+
+def _work(each: System, server: RabbitmqNode, worker: list[str]) -> float:
+    """Seconds of a core that worker and RabbitMQ take for a message, once all are at work."""
+    with place(each, server, _BACKLOG) as here:
+        here.send("fill", str(_BACKLOG))
+        program = here.start(*worker)
+        here.until(program, _WARMING, every=0.05)
+        cores, before = [Cores(program.folders), Cores(server.folders)], len(here.begun())
+        here.until(program, _BACKLOG, every=0.05)
+        return sum(core.seconds() for core in cores) / (_BACKLOG - before)
 
 
 def one(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
@@ -44,15 +59,28 @@ def two(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
         row.note("Carrier, one process", rate(own, server, own.worker))
         for each in (own, system.dramatiq(), system.celery(), system.taskiq()):
             row.note(each.name, rate(each, server, each.two))
+    work = statistics.median(_work(own, server, own.two) for _ in range(rounds))
+    cores, single = os.cpu_count() or 1, row.median("Carrier, one process")
+    row.remarks.append(
+        f"two processes and RabbitMQ work {1e6 * work:.0f} µs of a core on each message, so that the {cores} cores of "
+        f"this machine, which all of them share, do {cores / work:,.0f}/s at most: {cores / work / single:.2f} times "
+        "what one process does."
+    )
     return [row]
 
 
 def embedded(rounds: int) -> list[Row]:
     """On SQLite."""
     own, huey = system.carrier(on_rabbitmq=False), system.huey()
-    row = Row("embedded-drain", "a backlog is drained", "embedded", "messages/s", [Goal(own.name, 3, "Huey")])
+    rows = {
+        number: Row(
+            "embedded-drain", f"a backlog is drained, {processes}", "embedded", "messages/s",
+            [Goal(own.name, 3, huey.name)],
+        )
+        for number, processes in ((1, "one process"), (4, "four processes"))
+    }  # fmt: skip
     for _ in range(rounds):
-        row.note(own.name, rate(own, None, own.worker))
-        row.note("Carrier, four processes", rate(own, None, *[own.worker] * 4))
-        row.note(huey.name, rate(huey, None, huey.worker))
-    return [row]
+        for number, row in rows.items():
+            for each in (own, huey):
+                row.note(each.name, rate(each, None, *[each.worker] * number))
+    return list(rows.values())

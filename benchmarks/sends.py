@@ -34,8 +34,13 @@ def threads(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     """By 16 threads."""
     row = Row("send-threads", "16 threads call send", where, "messages/s", [Goal("Carrier", 4, "Dramatiq")])
     for _ in range(rounds):
-        for each in (system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery()):
+        for each in (system.carrier(on_rabbitmq=True), system.dramatiq(), system.celery(), system.pika(is_same=True)):
             row.note(each.name, rate(each, server, "threads", _THREADS))
+    own, same = row.median("Carrier"), row.median("pika alone, the same messages")
+    row.remarks.append(
+        f"in one thread, with 16 of the same messages under way, pika alone sends {same:,.0f}/s, of which Carrier does "
+        f"{own / same:.0%} with sixteen that wait for each other."
+    )
     return [row]
 
 

@@ -72,6 +72,12 @@ def huey() -> System:
     return System("Huey", [peer("python"), "-m", module], worker, [], on_rabbitmq=False)
 
 
+def pika_delivery() -> System:
+    """The limit of one message's way: pika's sender and consumer of the messages that Carrier sends."""
+    module = [peer("python"), "-m", "benchmarks.peers.noop_pika"]
+    return System("pika alone, the same messages", module, [*module, "work"], [])
+
+
 def pika(*, is_same: bool = False) -> System:
     """The limit of the client library; with what Carrier asks of RabbitMQ for each message, or without."""
     kind, name = ("same", "pika alone, the same messages") if is_same else ("plain", "pika alone")

@@ -1,4 +1,4 @@
-"""The limit: pika alone, persistent messages, confirms; 1,000 of them under way at once, or one.
+"""The limit: pika alone, persistent messages, confirms; 1,000 of them under way at once, 16 or one.
 
 ``plain`` is the least that RabbitMQ can have to do: a queue without anything, and a body that is the payload. ``same``
 is what Carrier asks of it for its promises: a queue with priorities (RabbitMQ 3) or a replicated one (from 4 on), the
@@ -17,14 +17,36 @@ import pika
 from benchmarks.peers.slots import TEXT
 
 #: Messages that are under way at most, by how they are sent.
-_WINDOW = {"many": 1_000, "one": 1}
+_WINDOW = {"many": 1_000, "threads": 16, "one": 1}
 
-_PAYLOAD = f'{{"n":123456,"text":"{TEXT}"}}'
 _ID = "01932b5e-7c1a-7f3e-8d2c-1a2b3c4d5e6f"
-_ENVELOPE = (
-    f'{{"id":"{_ID}","type":"noop","payload":{_PAYLOAD},"max_attempts":4,"delay":0,"priority":0,'
-    '"created_at":"2026-11-27T10:00:00.000Z","meta":{"attempt":1}}'
-)
+
+
+def _payload(n: int) -> str:
+    return f'{{"n":{n},"text":"{TEXT}"}}'
+
+
+def envelope(n: int) -> str:
+    """A message's body as Carrier writes it."""
+    return (
+        f'{{"id":"{_ID}","type":"noop","payload":{_payload(n)},"max_attempts":4,"delay":0,"priority":0,'
+        '"created_at":"2026-11-27T10:00:00.000Z","meta":{"attempt":1}}'
+    )
+
+
+def properties(*, is_same: bool = True) -> pika.BasicProperties:
+    """A message's properties, as Carrier has them or the least."""
+    more: dict[str, Any] = {
+        "content_type": "application/json", "priority": 0, "message_id": _ID, "correlation_id": "0123456789abcdef",
+        "type": "noop", "timestamp": 1_800_000_000, "app_id": "carrier",
+    }  # fmt: skip
+    return pika.BasicProperties(delivery_mode=2, **more if is_same else {})
+
+
+def queue_arguments(connection: Any) -> dict[str, Any]:
+    """Those of Carrier's queues."""
+    is_old = str(connection.server_properties["version"]).startswith("3.")
+    return {"x-max-priority": 10} if is_old else {"x-queue-type": "quorum"}
 
 
 class _Sender:
@@ -32,12 +54,8 @@ class _Sender:
         self._number, self._window, self._sent, self.seconds = number, window, 0, 0.0
         self._open: dict[int, None] = {}  # tags in their order
         self._is_same = is_same
-        self._body = (_ENVELOPE if is_same else _PAYLOAD).encode()
-        more: dict[str, Any] = {
-            "content_type": "application/json", "priority": 0, "message_id": _ID, "correlation_id": "0123456789abcdef",
-            "type": "noop", "timestamp": 1_800_000_000, "app_id": "carrier",
-        }  # fmt: skip
-        self._properties = pika.BasicProperties(delivery_mode=2, **more if is_same else {})
+        self._body = (envelope if is_same else _payload)(123_456).encode()
+        self._properties = properties(is_same=is_same)
         self._connection = pika.SelectConnection(
             pika.URLParameters(os.environ["RABBITMQ_URL"]), on_open_callback=self._on_open
         )
@@ -48,10 +66,7 @@ class _Sender:
 
     def _on_channel(self, channel: Any) -> None:
         self._channel = channel
-        arguments: dict[str, Any] = {}
-        if self._is_same:
-            is_old = str(channel.connection.server_properties["version"]).startswith("3.")
-            arguments = {"x-max-priority": 10} if is_old else {"x-queue-type": "quorum"}
+        arguments = queue_arguments(channel.connection) if self._is_same else {}
         channel.queue_declare("noop", durable=True, arguments=arguments, callback=self._on_queue)
 
     def _on_queue(self, _: Any) -> None:

@@ -75,8 +75,12 @@ class MessageActor(Actor[..., Any]):
             if alias in given:
                 raise TypeError(f"{self.actor_name} got {alias} twice")
             given[alias] = value
-        model = self.payload.model_validate(given)
-        return model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        # As model_validate and model_dump, which take twice as long.
+        model = self.payload.__pydantic_validator__.validate_python(given)
+        plain: dict[str, Any] = self.payload.__pydantic_serializer__.to_python(
+            model, mode="json", by_alias=True, exclude_unset=True
+        )
+        return plain
 
 
 def actor(

@@ -248,9 +248,11 @@ class Broker(Joining):
             once: see :meth:`store`.
         """
         ready, sent = [], []
+        is_heard = bool(self.having("before_enqueue"))
         for message in messages:
             own, message = _own_delay(message, delay)
-            self.emit_before("enqueue", message, own)
+            if is_heard:
+                self.emit_before("enqueue", message, own)
             sent.append(message)
             ready.append(Enqueued(message, own, self._outgoing(message, own or 0)))
         following = getattr(self._settling, "delivery", None)
@@ -263,8 +265,9 @@ class Broker(Joining):
 
     def enqueued(self, stored: Sequence[Enqueued]) -> None:
         """Tell the middleware of messages that are stored now."""
-        for each in stored:
-            self.emit_after("enqueue", each.message, each.delay)
+        if self.having("after_enqueue"):
+            for each in stored:
+                self.emit_after("enqueue", each.message, each.delay)
 
     def _outgoing(self, message: Message[Any], delay: int) -> Outgoing:
         limit = self.limit_of(message.actor_name)

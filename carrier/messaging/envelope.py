@@ -58,9 +58,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
-    """One message, checked.
+    """One message, checked. Nobody changes it; it is not frozen because it would cost thrice as much to make one.
 
     Attributes:
         max_attempts: how often it is tried in all, the first attempt included.

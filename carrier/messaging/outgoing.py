@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dramatiq.broker import MessageProxy
@@ -30,8 +29,7 @@ class Outgoing(NamedTuple):
     failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """What Dramatiq's middleware is told of a message that is sent, and how it travels.
 
     Attributes:
