@@ -70,7 +70,7 @@ def _drain(server: RabbitmqNode | None, backlog: int, processes: int, failed: in
         on_server = None if server is None else _memory_of(server)
         worker = here.start(*system.carrier_worker(processes))
         here.until(worker, round(backlog * _LOOK), every=every)
-        memory = proportional(worker)
+        memory = proportional(worker, without=here.marks)
         here.until(worker, backlog, every=every)
         moments = sorted(at for _, at, _ in here.begun())
     first = round(backlog * _WARMING)

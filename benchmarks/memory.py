@@ -5,18 +5,29 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
+from pathlib import Path
 
 from benchmarks.environment import own
 from tests.servers.process import Process
 
+#: In proc_pid_smaps(5): where a mapping begins, with its file, or how much memory it takes.
+_LINE = re.compile(r"^(?:[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)|Pss: +(\d+) kB)$", re.MULTILINE)
 
-def proportional(program: Process) -> int:
-    """Bytes of its process group: what its processes share is counted once (PSS, proc_pid_smaps(5))."""
-    total = 0
+
+def proportional(program: Process, without: Path | None = None) -> int:
+    """Bytes of its process group: what its processes share is counted once (PSS, proc_pid_smaps(5)).
+
+    Parameters:
+        without: a mapped file that is not counted.
+    """
+    total, file = 0, ""
     for folder in program.folders():
         with contextlib.suppress(OSError):  # it has ended
-            found = re.search(r"^Pss: +(\d+) kB", (folder / "smaps_rollup").read_text(), re.MULTILINE)
-            total += int(found[1]) * 1024 if found else 0
+            for found in _LINE.finditer((folder / "smaps").read_text()):
+                if found[2] is None:
+                    file = found[1]
+                elif file != str(without):
+                    total += int(found[2]) * 1024
     return total
 
 

@@ -41,8 +41,7 @@ def svg(rows: list[Row], below: str) -> str:
 
 def _group(row: Row, y: int) -> Iterator[str]:
     yield _text(_GAP, y + 13, f"{row.what}, {row.where}", "what")
-    first = next(iter(row.figures))
-    own, most = row.median(first), max(row.median(each) for each in row.figures)
+    own, most = row.median(row.goals[0].system), max(row.median(each) for each in row.figures)
     for place, name in enumerate(row.figures):
         at, rate = y + _TITLE + place * _LINE, row.median(name)
         length = max(1, round(_BARS * rate / most))

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from benchmarks.environment import peer
 
-#: What a stack belongs to: the innermost frame of one of these decides.
+#: What a stack belongs to, of which what is in carrier/messaging has the shortest names: the innermost frame of one of
+#: these decides.
 _ROOMS = (
     (re.compile(r"actors/email/(\w+)"), "actors.email.{}"),
     (re.compile(r"carrier/store/(\w+)"), "carrier.store.{}"),
-    (re.compile(r"carrier/messaging/(\w+)"), "carrier.messaging.{}"),
+    (re.compile(r"carrier/messaging/((?:\w+/)?\w+)"), "{}"),
     (re.compile(r"(smtplib|pika|dramatiq|celery|kombu|amqp|email)\b"), "{}"),
 )
 
@@ -57,4 +58,4 @@ def _rooms(stack: str) -> Iterator[str]:
         for pattern, name in _ROOMS:
             found = pattern.search(frame)
             if found:
-                yield name.format(found[1])
+                yield name.format(found[1].replace("/", "."))

@@ -24,7 +24,8 @@ def run(rounds: int, versions: list[str]) -> str:
     """Markdown; each is looked at once."""
     lines = [
         f"In {_FOR} seconds in the middle of each: the cores that the program took, with all of its processes, and",
-        f"those of RabbitMQ; then, in {_FOR} more, where the program held the interpreter, as py-spy saw it.",
+        f"those of RabbitMQ; then, in {_FOR} more, where the program held the interpreter, as py-spy saw it: modules",
+        "of `carrier/messaging`, Dramatiq, pika, and what is none of these.",
         "",
         "| | where | program | RabbitMQ | where the program was |",
         "|---|---|---|---|---|",

@@ -72,6 +72,12 @@ def huey() -> System:
     return System("Huey", [peer("python"), "-m", module], worker, [], on_rabbitmq=False)
 
 
+def sqlite() -> System:
+    """The limit of the embedded broker: its rows, stored by SQLite alone."""
+    module = [own("python"), "-m", "benchmarks.peers.raw_sqlite"]
+    return System("SQLite alone, the same rows", module, [], [], on_rabbitmq=False)
+
+
 def pika_delivery() -> System:
     """The limit of one message's way: pika's sender and consumer of the messages that Carrier sends."""
     module = [peer("python"), "-m", "benchmarks.peers.noop_pika"]
