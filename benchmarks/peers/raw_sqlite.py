@@ -1,27 +1,24 @@
-"""The limit of the embedded broker: SQLite alone stores the same rows, all in one transaction that is on the disk."""
+"""The limit of the embedded broker: SQLite alone stores the same rows in the same file, all in one transaction."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
+from pathlib import Path
 
 from benchmarks.peers.raw_pika import envelope
 from benchmarks.peers.sending import main
 from carrier.messaging.embedded import schema
+from carrier.messaging.embedded.database import Database
 
-_connection = sqlite3.connect(f"{os.environ['CARRIER_HOME']}/raw.db", isolation_level=None)
-_connection.execute("PRAGMA journal_mode = WAL")
-_connection.execute("PRAGMA synchronous = FULL")
-_connection.executescript(schema.CREATE)
+_database = Database(Path(os.environ["CARRIER_HOME"]) / "queue.db")
 _ROW = ("noop", 0, 0, envelope(123_456).encode(), None)
 
 
 def _many(numbers: range) -> None:
-    _connection.execute("BEGIN IMMEDIATE")
-    _connection.executemany(schema.INSERT, [_ROW for _ in numbers])
-    _connection.execute("COMMIT")
+    with _database.transaction(_database.sending) as connection:
+        connection.executemany(schema.INSERT, [_ROW for _ in numbers])
 
 
 if __name__ == "__main__":
     main(lambda n: _many(range(n, n + 1)), _many)
-    _connection.close()
+    _database.close()
