@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from dataclasses import asdict
 from importlib.metadata import version
@@ -52,7 +53,9 @@ def write_row(row: Row) -> None:
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores, Python {platform.python_version()}, Dramatiq {version('dramatiq')}"
+    processor = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    cores = f"{os.cpu_count()} cores" + (f" ({processor[1]})" if processor else "")
+    return f"{cores}, Python {platform.python_version()}, Dramatiq {version('dramatiq')}"
 
 
 def _peers() -> str:

@@ -1,8 +1,8 @@
 """The limit: pika alone, persistent messages, confirms; 1,000 of them under way at once, 16 or one.
 
 ``plain`` is the least that RabbitMQ can have to do: a queue without anything, and a body that is the payload. ``same``
-is what Carrier asks of it for its promises: a queue with priorities (RabbitMQ 3) or a replicated one (from 4 on), the
-envelope around the payload, ids and times as properties, and "mandatory": a message without a queue is an error.
+is what Carrier asks of it for its promises: a lazy queue with priorities (RabbitMQ 3) or a replicated one (from 4 on),
+the envelope around the payload, ids and times as properties, and "mandatory": a message without a queue is an error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def properties(*, is_same: bool = True) -> pika.BasicProperties:
 def queue_arguments(connection: Any) -> dict[str, Any]:
     """Those of Carrier's queues."""
     is_old = str(connection.server_properties["version"]).startswith("3.")
-    return {"x-max-priority": 10} if is_old else {"x-queue-type": "quorum"}
+    return {"x-max-priority": 10, "x-queue-mode": "lazy"} if is_old else {"x-queue-type": "quorum"}
 
 
 class _Sender:

@@ -17,6 +17,7 @@ from tests.waiting import wait_until
 
 QUORUM = {"x-queue-type": "quorum"}
 CLASSIC = {"x-max-priority": 10}
+LAZY = {**CLASSIC, "x-queue-mode": "lazy"}
 
 pytestmark = pytest.mark.each_version
 
@@ -57,6 +58,15 @@ def test_check_makes_nothing_and_apply_makes_all(run: Run, rabbitmq: Rabbitmq) -
     assert {each["state"] for each in json.loads(after.stdout)} == {"ok"}
 
 
+def test_a_new_queue_is_one_whose_backlog_takes_no_memory(
+    rabbitmq: Rabbitmq, made: RabbitmqBroker, version: str
+) -> None:
+    made.actors["work"].send()
+    queue = rabbitmq.node.api(f"/queues/{rabbitmq.vhost}/work_queue")
+    assert queue["arguments"] == (LAZY if version == "3.10" else {**QUORUM, "x-delivery-limit": -1})
+    made.close()
+
+
 def test_a_queue_that_cannot_be_used_is_named_and_nothing_is_sent_past_it(
     rabbitmq: Rabbitmq, made: RabbitmqBroker
 ) -> None:
@@ -69,7 +79,7 @@ def test_a_queue_that_cannot_be_used_is_named_and_nothing_is_sent_past_it(
     made.close()
 
 
-@pytest.mark.parametrize("arguments", [QUORUM, CLASSIC], ids=["quorum", "classic"])
+@pytest.mark.parametrize("arguments", [QUORUM, CLASSIC, LAZY], ids=["quorum", "classic", "lazy"])
 def test_auto_uses_what_is_there(
     rabbitmq: Rabbitmq, made: RabbitmqBroker, working: Working, version: str, arguments: dict[str, object]
 ) -> None:

@@ -85,6 +85,9 @@ class Kind:
 
 #: Priorities of a quorum queue need no argument from version 4 on, and there are none before.
 _CLASSIC = Kind("classic, with priorities", {"x-max-priority": MAX_PRIORITY + 1})
+#: A backlog takes no memory: before 3.12 a million messages take gigabytes of it otherwise, and once that is short
+#: nobody may send (https://www.rabbitmq.com/docs/3.13/lazy-queues). From 3.12 on all queues are like this.
+_CLASSIC_LAZY = Kind("classic, with priorities, lazy", {**_CLASSIC.arguments, "x-queue-mode": "lazy"})
 _CLASSIC_PLAIN = Kind("classic", {})
 _QUORUM_3 = Kind("quorum", {"x-queue-type": "quorum"})
 #: From 4 on a quorum queue drops a message at its 21st delivery, and looking at one is a delivery. A 3.10 that is told
@@ -96,14 +99,16 @@ _QUORUM_4_OF_3 = Kind("quorum, made by a RabbitMQ 3", {"x-queue-type": "quorum"}
 def kinds(queue: str, version: int, queue_type: str) -> list[Kind]:
     """How a queue may be declared, the wanted one first. With ``auto`` one that is there is used as it is, so that a
     server can move to version 4 under its queues."""
-    classic = _CLASSIC_PLAIN if queue == FAILED_QUEUE else _CLASSIC
+    if queue == FAILED_QUEUE:  # which has no priorities, and is quorum everywhere
+        classic = [_CLASSIC_PLAIN]
+    else:
+        classic = [_CLASSIC_LAZY, _CLASSIC] if version < 4 else [_CLASSIC, _CLASSIC_LAZY]
     quorum = [_QUORUM_3] if version < 4 else [_QUORUM_4, _QUORUM_4_OF_3]
     if queue_type == "classic":
-        return [classic]
+        return classic
     if queue_type == "quorum":
         return quorum
-    # failed_queue has no priorities, and is quorum everywhere.
-    return [classic, *quorum] if version < 4 and queue != FAILED_QUEUE else [*quorum, classic]
+    return [*classic, *quorum] if version < 4 and queue != FAILED_QUEUE else [*quorum, *classic]
 
 
 def declare_queues(connection: Connection, queues: set[str], queue_type: str) -> bool:
