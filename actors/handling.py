@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dramatiq.middleware import CurrentMessage
 
-from carrier.messaging.envelope import new_id
+from carrier.messaging.identity import new_id
 
 
 def message_id() -> str:

@@ -11,7 +11,7 @@ from dramatiq.actor import Actor
 from dramatiq.message import Message
 from pydantic import BaseModel
 
-from carrier.messaging.envelope import new_id
+from carrier.messaging.identity import new_id
 
 #: What holds for actors declared here: attempts in all, and milliseconds between them.
 DEFAULTS = {"max_attempts": 5, "min_backoff": 5_000, "max_backoff": 3_600_000}

@@ -6,7 +6,6 @@ What comes off a queue is untrusted. It is checked here, once; behind this edge 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,16 +24,6 @@ ENDLESS = 1_000_000
 MAX_DELAY_MS = 10**13
 #: Bytes of the largest message. RabbitMQ 4 takes 16 MiB, and what is written down of failed attempts comes on top.
 MAX_SIZE = 14 * 2**20
-
-
-def new_id() -> str:
-    """A UUID of version 7 (RFC 9562, section 5.7): unique, and in the order of its making."""
-    made, chance = f"{now_ms():012x}", os.urandom(10).hex()
-    return f"{made[:8]}-{made[8:]}-7{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:19]}"
-
-
-#: Of four random bits, two are left.
-_VARIANT = {f"{bits:x}": f"{0b1000 | bits & 0b11:x}" for bits in range(16)}
 
 
 def timestamp(moment: float | None = None) -> str:

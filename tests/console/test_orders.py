@@ -7,8 +7,9 @@ import json
 import re
 
 from carrier.messaging.broker import Broker
-from carrier.messaging.envelope import Envelope, new_id
+from carrier.messaging.envelope import Envelope
 from carrier.messaging.failure import FAILED_QUEUE
+from carrier.messaging.identity import new_id
 from carrier.messaging.outgoing import Outgoing
 from carrier.store import audit
 from tests.console.browser import Client

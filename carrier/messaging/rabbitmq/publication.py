@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field, replace
 from struct import Struct
@@ -12,6 +11,7 @@ from pika.data import encode_table
 
 from carrier.messaging.envelope import decode
 from carrier.messaging.failure import FAILURE_HEADER
+from carrier.messaging.identity import new_mark
 from carrier.messaging.outgoing import Outgoing
 from carrier.messaging.rabbitmq import topology
 
@@ -45,7 +45,7 @@ class Publication:
     priority: int = 0
     failure: str | None = None
     content_type: str = "application/json"
-    sent: str = field(default_factory=lambda: os.urandom(8).hex())
+    sent: str = field(default_factory=new_mark)
     made: int = field(default_factory=lambda: int(time.time()))
     error: str | None = UNCONFIRMED
     unroutable: bool = False

@@ -19,9 +19,10 @@ from pydantic import ValidationError
 from carrier.messaging.actor import MessageActor
 from carrier.messaging.broker import Broker
 from carrier.messaging.document import check_depth
-from carrier.messaging.envelope import Envelope, check_size, decode, new_id, timestamp
+from carrier.messaging.envelope import Envelope, check_size, decode, timestamp
 from carrier.messaging.errors import EnvelopeError, describe
 from carrier.messaging.event import EDITED, Event
+from carrier.messaging.identity import new_id
 from carrier.messaging.outgoing import Outgoing, outgoing
 from carrier.monitor.failed.mending import Mended, mend
 from carrier.monitor.failed.message import FailedMessage, afresh
