@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dramatiq
 import pytest
@@ -138,7 +139,9 @@ def test_a_send_gets_through_a_connection_that_breaks(
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 1.0], ids=["before it wrote", "in a frame", "after it wrote"])
-def test_a_sender_that_is_interrupted_while_it_writes_harms_no_other(rabbitmq: Rabbitmq, part: float) -> None:
+def test_a_sender_that_is_interrupted_while_it_writes_harms_no_other(
+    rabbitmq: Rabbitmq, part: float, caplog: pytest.LogCaptureFixture
+) -> None:
     broker = rabbitmq.broker()
     broker.declare_queue("work_queue")
     broker.enqueue(numbered("quick", 0))
@@ -155,6 +158,61 @@ def test_a_sender_that_is_interrupted_while_it_writes_harms_no_other(rabbitmq: R
         broker.enqueue(numbered("quick", n))
     assert broker.publisher._connection is not connection
     assert {envelope["payload"]["n"] for envelope in rabbitmq.envelopes("work_queue")} - {1} == {0, *range(2, 12)}
+    assert "cannot be used: a sender was interrupted while it wrote; trying again" in caplog.text
+    assert "it has closed the connection" not in caplog.text
+    broker.close()
+
+
+def test_a_sender_that_is_interrupted_while_it_wakes_the_connection_stops_no_other(rabbitmq: Rabbitmq) -> None:
+    broker = rabbitmq.broker(publish_timeout=5)  # the connection's thread would look by itself at a heartbeat, in 30 s
+    broker.declare_queue("work_queue")
+    broker.enqueue(numbered("quick", 0))
+    loop = broker.publisher._connection.ioloop
+    wake = loop.add_callback_threadsafe
+
+    def interrupted(_: Callable[[], None]) -> None:
+        loop.add_callback_threadsafe = wake
+        raise KeyboardInterrupt
+
+    loop.add_callback_threadsafe = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        broker.enqueue_many([numbered("quick", 1), numbered("quick", 2)])
+    broker.enqueue_many([numbered("quick", 3), numbered("quick", 4)])
+    assert {envelope["payload"]["n"] for envelope in rabbitmq.envelopes("work_queue")} - {1, 2} == {0, 3, 4}
+    broker.close()
+
+
+def test_what_an_interrupted_sender_has_not_written_is_not_sent_later(rabbitmq: Rabbitmq) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    broker = rabbitmq.broker()
+    broker.declare_queue("work_queue")
+    broker.enqueue(numbered("quick", 0))
+    publisher = broker.publisher
+    main = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        publisher._on_blocked(None, SimpleNamespace(method=SimpleNamespace(reason="memory")))
+        for messages in ([numbered("quick", 1)], [numbered("quick", n) for n in range(2, 2_000)]):
+            known = len(publisher._waiting)
+            threading.Thread(
+                target=lambda known: (
+                    wait_until(lambda: len(publisher._waiting) > known, "it waits"),
+                    signal.pthread_kill(main, signal.SIGUSR1),
+                ),
+                args=(known,),
+            ).start()
+            with pytest.raises(Interrupted):
+                broker.enqueue_many(messages)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    publisher._connection.ioloop.add_callback_threadsafe(publisher._on_unblocked)
+    broker.enqueue(numbered("quick", 2_000))
+    assert {envelope["payload"]["n"] for envelope in rabbitmq.envelopes("work_queue")} == {0, 2_000}
     broker.close()
 
 

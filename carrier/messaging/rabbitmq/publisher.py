@@ -89,6 +89,7 @@ class Publisher:
         self._torn = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._only = threading.Lock()  # held by that thread, to its end
         self._connection: FrameConnection | None = None
         self._channel: Channel | None = None
         self._tag = 0
@@ -101,6 +102,8 @@ class Publisher:
         self._refused = False
         self._closing = threading.Event()
         self._pause = _FIRST_PAUSE
+        #: Why this connection ends, where that is known before it is seen to.
+        self._why: str | None = None
         #: Why there is no connection, for people.
         self.trouble: str | None = None
 
@@ -117,18 +120,24 @@ class Publisher:
         if len(publications) == 1 and self._is_written_here(alone := Batch(publications), publications[0]):
             alone.wait(until)
             return
-        before: Batch | None = None
-        for start in range(0, len(publications), _PORTION):
-            portion = publications[start : start + _PORTION]
-            batch = Batch(portion)
-            self._waiting.extend([(batch, publication) for publication in portion])
-            self._wake()
-            if before is not None and not before.wait(until):
-                batch.abandoned = True
-                return
-            before = batch
-        if before is not None:
-            before.wait(until)
+        batch = before = None
+        try:
+            for start in range(0, len(publications), _PORTION):
+                portion = publications[start : start + _PORTION]
+                batch = Batch(portion)
+                self._waiting.extend([(batch, publication) for publication in portion])
+                self._wake()
+                if before is not None and not before.wait(until):
+                    batch.abandoned = True
+                    return
+                before = batch
+            if before is not None:
+                before.wait(until)
+        except BaseException:  # interrupted: its caller sends again, or does not want to any more
+            for each in (before, batch):
+                if each is not None:
+                    each.abandoned = True
+            raise
 
     def _is_written_here(self, batch: Batch, publication: Publication) -> bool:
         """Write one that is alone in the thread of its sender, and say whether that could be done: that saves a change
@@ -165,11 +174,17 @@ class Publisher:
         of them waits for a lock."""
         if self._woken:
             return
-        self._woken = True
+        try:
+            self._woken = True
+            self._wake_now()
+        except BaseException:  # a sender that is interrupted: others count on it
+            self._wake_now()
+            raise
+
+    def _wake_now(self) -> None:
         with self._lock:  # or its loop might be closed meanwhile
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="carrier-publisher", daemon=True)
-                self._thread.start()
+                threading.Thread(target=self._run, name="carrier-publisher", daemon=True).start()
             if self._connection is not None and self._channel is not None:
                 self._connection.ioloop.add_callback_threadsafe(self._write)
 
@@ -188,6 +203,9 @@ class Publisher:
     # The connection's thread
 
     def _run(self) -> None:
+        if not self._only.acquire(blocking=False):
+            return  # whoever started the first was interrupted, or faster than it
+        self._thread = threading.current_thread()
         turn = 0
         while not self._closing.is_set():
             nodes = self._nodes.named("publisher")
@@ -199,6 +217,7 @@ class Publisher:
                 on_open_error_callback=self._on_closed,
                 on_close_callback=self._on_closed,
             )
+            self._why = None
             with self._lock:
                 self._connection = connection
             if not self._closing.is_set():
@@ -245,7 +264,7 @@ class Publisher:
         if isinstance(reason, ChannelClosedByClient):
             return
         self._channel = None
-        self.trouble = explain(reason)
+        self.trouble = self._why = self._why or explain(reason)
         # An exchange that is gone closes the channel (AMQP 0-9-1, basic.publish); a queue that is gone does not.
         self._fail_unconfirmed(unroutable=isinstance(reason, ChannelClosed) and reason.reply_code == NOT_FOUND)
         if channel.connection.is_open:
@@ -254,7 +273,7 @@ class Publisher:
     def _on_closed(self, connection: pika.SelectConnection, reason: Exception) -> None:
         self._channel = None
         if not self._closing.is_set():
-            self.trouble = self.trouble or explain(reason)
+            self.trouble = self._why or explain(reason)
             self._outage.note("publisher", f"RabbitMQ at {self._nodes} cannot be used: {self.trouble}")
         connection.ioloop.stop()
 
@@ -291,7 +310,7 @@ class Publisher:
 
     def _give_up(self, channel: Channel) -> None:
         """End the connection: what is not confirmed is sent again on the next one."""
-        self._channel, self.trouble = None, "a sender was interrupted while it wrote"
+        self._channel, self._why = None, "a sender was interrupted while it wrote"
         channel.connection.cut()
 
     def _has_room(self) -> bool:
