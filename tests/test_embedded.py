@@ -145,25 +145,6 @@ def test_a_lease_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
     assert lease.is_dead(tmp_path, mine.owner)
 
 
-def test_a_forked_child_sends_over_a_connection_of_its_own(tmp_path: Path) -> None:
-    broker = EmbeddedBroker(tmp_path)
-
-    @dramatiq.actor(broker=broker, queue_name="q")
-    def work(n: int) -> None: ...
-
-    work.send(0)
-    child = os.fork()
-    if child == 0:
-        try:
-            work.send(1)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    work.send(2)
-    assert broker.counts() == {"q": {"ready": 3, "unacked": 0, "delayed": 0}}
-    broker.close()
-
-
 def test_a_file_that_somebody_holds_is_waited_for_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

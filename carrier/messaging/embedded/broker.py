@@ -79,7 +79,7 @@ class EmbeddedBroker(Broker):
                 self._replaced.append(self._open)
                 self._open = None
             if self._open is None:
-                self._open = _Open(Database(self.folder / "queue.db"))
+                self._open = _Open(Database(self.folder / "queue.db", self._publish_timeout))
             return self._open
 
     @property
@@ -155,9 +155,7 @@ class EmbeddedBroker(Broker):
         return every
 
     def _after_fork(self) -> None:
-        # The parent's connections must not be used here, nor closed (sqlite.org/howtocorrupt.html, section 2.6).
         for opened in self._let_go():
-            _of_the_parent.append(opened)
             if opened.lease is not None:
                 opened.lease.abandon()
         self._opening = threading.Lock()
@@ -250,18 +248,18 @@ class EmbeddedBroker(Broker):
         start = f'{{"id":{json.dumps(id_, ensure_ascii=False)},'.encode("utf-8", "surrogatepass")
         try:
             with contextlib.closing(self.database.reader()) as reader:
-                found = reader.execute(schema.WHERE, (len(start), start, FAILED_QUEUE)).fetchone()
+                found = reader.rows(schema.WHERE, (len(start), start, FAILED_QUEUE))
         except sqlite3.Error as error:
             raise BrokerUnavailable(f"{self.folder / 'queue.db'}: cannot be read: {error}") from None
-        if found is None:
+        if not found:
             return None
-        queue, owner, due = found
+        queue, owner, due = found[0]
         return queue, "running" if owner else "delayed" if due else "waiting"
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Of each queue that has messages: how many are ready, unacked (leased) and delayed."""
         with contextlib.closing(self.database.reader()) as reader:
-            found = reader.execute(schema.COUNTS).fetchall()
+            found = reader.rows(schema.COUNTS)
         return {queue: {"ready": ready, "unacked": unacked, "delayed": later} for queue, ready, unacked, later in found}
 
     def counts_of(self, queue_name: str) -> tuple[int, int]:
@@ -281,7 +279,6 @@ class EmbeddedBroker(Broker):
 
 
 _brokers: weakref.WeakSet[EmbeddedBroker] = weakref.WeakSet()
-_of_the_parent: list[_Open] = []
 
 
 def _after_fork() -> None:

@@ -102,13 +102,13 @@ class EmbeddedConsumer(Consumer):
         """Whether a fetch would find something. ``data_version`` changes with every commit of somebody else."""
         if self._ledger.out >= self._prefetch.size:
             return False
-        version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        version = self._reader.value("PRAGMA data_version")
         now = now_ms()
         if version == self._version and now < self._next_due:
             return False
         self._version = version
-        found = self._reader.execute(schema.IS_ANY_READY, (self.queue_name, now)).fetchone()[0]
-        due = self._reader.execute(schema.NEXT_DUE).fetchone()[0]
+        found = self._reader.value(schema.IS_ANY_READY, (self.queue_name, now))
+        due = self._reader.value(schema.NEXT_DUE)
         self._next_due = _NEVER if due is None else due
         return bool(found)
 
@@ -178,7 +178,7 @@ class EmbeddedConsumer(Consumer):
         self._reaped = now
         if self._database.is_replaced():
             raise ConnectionClosed(f"{self._database.path} was removed or replaced")
-        for (owner,) in self._reader.execute(schema.OWNERS).fetchall():
+        for (owner,) in self._reader.rows(schema.OWNERS):
             if (
                 owner != self._owner
                 and lease.is_dead(self.broker.leases, owner)

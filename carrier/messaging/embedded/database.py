@@ -12,11 +12,13 @@ import fcntl
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from carrier.messaging.embedded import schema
+from carrier.messaging.embedded import fork, schema
+from carrier.messaging.embedded.reader import Reader
 from carrier.messaging.embedded.watch import Watch
 from carrier.messaging.errors import BrokerUnavailable
 
@@ -36,14 +38,32 @@ class DiskAlarm(Exception):
 class Database:
     """The open file.
 
+    Parameters:
+        patience: seconds that SQLite waits at most for somebody who does not take the file lock.
+
+    Attributes:
+        is_quiet: when this process was forked nobody used it.
+
     Raises:
         BrokerUnavailable: it cannot be opened or made, or is of another version; the text says what to do.
     """
 
-    def __init__(self, path: Path) -> None:
+    is_quiet = False
+
+    def __init__(self, path: Path, patience: float | None = None) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._patience = BUSY_TIMEOUT if patience is None else min(patience, BUSY_TIMEOUT)
+        self._lock = threading.RLock()
+        self._connecting = threading.RLock()
+        self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._watch: Watch | None = None
+        with fork.opening:
+            fork.let_go(self)
+            self._open_file()
+            fork.know(self)
+
+    def _open_file(self) -> None:
+        path = self.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Beside the file, because SQLite's own locks on it would end with any descriptor of it that is closed.
@@ -65,10 +85,14 @@ class Database:
 
     def is_replaced(self) -> bool:
         """Whether the path leads to another file by now, or to none: what is written here nobody reads."""
+        return not self.is_same(self.path)
+
+    def is_same(self, path: Path) -> bool:
+        """Whether ``path`` leads to this file."""
         try:
-            return _identity(self.path) != self._identity
-        except OSError:  # whoever opens it anew says what is wrong
-            return True
+            return _identity(path) == self._identity
+        except OSError:  # whoever opens it says what is wrong
+            return False
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
         connection = self._open("rwc")
@@ -80,20 +104,29 @@ class Database:
             raise
         return connection
 
-    def reader(self) -> sqlite3.Connection:
+    def reader(self) -> Reader:
         """A connection that only reads; it belongs to whoever asked for it.
 
         Raises:
             sqlite3.Error: the file is gone.
         """
-        return self._open("ro")
+        with self._connecting:
+            reader = Reader(self._open("ro"))
+            self._readers.add(reader)
+        return reader
+
+    def locks(self) -> Iterator[threading.RLock]:
+        """Who has them all knows that nobody uses the file."""
+        yield self._lock
+        yield self._connecting
+        yield from (each.turn for each in tuple(self._readers))
 
     def _open(self, mode: str) -> sqlite3.Connection:
         # As a URI, so that any character may stand in a path (sqlite.org/uri.html).
         return sqlite3.connect(
             f"file:{quote(str(self.path))}?mode={mode}",
             uri=True,
-            timeout=BUSY_TIMEOUT,
+            timeout=self._patience,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -186,6 +219,15 @@ class Database:
             if self._watch is not None:
                 self._watch.end()
             os.close(self._file_lock)
+            fork.forget(self)
+
+    def forsake(self) -> None:
+        """Close, in a child, what is its parent's."""
+        for connection in (self.sending, self.taking, *(each.connection for each in tuple(self._readers))):
+            connection.close()
+        if self._watch is not None:
+            self._watch.forsake()
+        os.close(self._file_lock)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -50,14 +50,14 @@ class EmbeddedFeed(Feed):
     def _look(self) -> list[News]:
         if self._database.is_replaced():
             raise BrokerUnavailable(f"{self._database.path} was removed or replaced")
-        rows = self._reader.execute(schema.LOOK, (FAILED_QUEUE, self._last, _MOST)).fetchall()
+        rows = self._reader.rows(schema.LOOK, (FAILED_QUEUE, self._last, _MOST))
         found = []
         for seq, body, failure in rows:
             self._known.add(seq)
             self._last = seq
             found.append(News(_key(seq), Stored(body, failure, seq)))
         if len(rows) < _MOST and self.count() != len(self._known):
-            there = {seq for (seq,) in self._reader.execute(schema.NUMBERS, (FAILED_QUEUE,))}
+            there = {seq for (seq,) in self._reader.rows(schema.NUMBERS, (FAILED_QUEUE,))}
             # What has come since the first look is news of the next call.
             gone = heapq.nsmallest(_MOST, self._known - there)
             self._known.difference_update(gone)
@@ -71,7 +71,7 @@ class EmbeddedFeed(Feed):
     def count(self) -> int:
         """See :meth:`Feed.count`."""
         try:
-            number: int = self._reader.execute(schema.COUNT, (FAILED_QUEUE,)).fetchone()[0]
+            number: int = self._reader.value(schema.COUNT, (FAILED_QUEUE,))
         except sqlite3.Error as error:
             raise self._unavailable(error) from None
         return number

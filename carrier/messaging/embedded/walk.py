@@ -25,14 +25,14 @@ class EmbeddedWalk(Walk):
         self._queue = queue_name
         with self._reading():
             self._reader = self._database.reader()
-            self._rows = sorted(seq for (seq,) in self._reader.execute(schema.NUMBERS, (queue_name,)))
+            self._rows = sorted(seq for (seq,) in self._reader.rows(schema.NUMBERS, (queue_name,)))
         self.total = len(self._rows)
 
     def __iter__(self) -> Iterator[Stored]:
         for first in range(0, self.total, self.ahead):
             some = json.dumps(self._rows[first : first + self.ahead])
             with self._reading():
-                found = self._reader.execute(schema.READ, (some, self._queue)).fetchall()
+                found = self._reader.rows(schema.READ, (some, self._queue))
             for seq, body, failure in found:
                 yield Stored(body, failure, seq)
 

@@ -60,6 +60,10 @@ class Watch:
         self._wanted.set()
         self._thread.join()
 
+    def forsake(self) -> None:
+        """Close, in a child, what is its parent's, as the thread is."""
+        os.close(self._descriptor)
+
     def _run(self) -> None:
         while not self._ended:
             # While all are busy nobody reads. The kernel keeps one event for many that are alike.
