@@ -18,7 +18,7 @@ _USUAL = ("growth", "cluster", "profile")
 _ROWS = [*table.ON_RABBITMQ, *table.ALONE]
 
 
-@click.command()
+@click.command(epilog="Names: " + ", ".join((*_ROWS, *_SECTIONS)))
 @click.argument("names", nargs=-1, metavar="[NAME…]", type=click.Choice([*_ROWS, *_SECTIONS]))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often each system runs.")
 @click.option("--rabbitmq", "versions", multiple=True, default=["3.10", "4"], show_default=True, help="Which RabbitMQ.")

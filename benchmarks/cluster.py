@@ -26,9 +26,10 @@ queue is the limit, and not the workers.
 
 **When to shard a queue.** A queue is worked on by one process of Erlang, on one core of one node, whatever the size of
 the cluster. Below the rates of this table one queue is enough; above them, or when `carrier status` shows one growing
-while its workers rest, give types of messages queues of their own (`queue=` of an actor): RabbitMQ puts the leaders of
-different queues on different nodes. The messages of one type over several queues are several types to Carrier: their
-actors may share one function.
+while its workers rest, give types of messages queues of their own (`queue=` of an actor). Each queue has a leader of
+its own, on the node that whoever declared it was connected to, or spread with `queue_leader_locator = balanced` in
+rabbitmq.conf (https://www.rabbitmq.com/docs/clustering#leader-placement); what that brings cannot be measured on one
+machine. The messages of one type over several queues are several types to Carrier: their actors may share one function.
 """
 
 

@@ -62,9 +62,9 @@ def two(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
     work = statistics.median(_work(own, server, own.two) for _ in range(rounds))
     cores, single = os.cpu_count() or 1, row.median("Carrier, one process")
     row.remarks.append(
-        f"two processes and RabbitMQ work {1e6 * work:.0f} µs of a core on each message, so that the {cores} cores of "
-        f"this machine, which all of them share, do {cores / work:,.0f}/s at most: {cores / work / single:.2f} times "
-        "what one process does."
+        f"in this run two processes and RabbitMQ worked {1e6 * work:.0f} µs of a core on each message, so that the "
+        f"{cores} cores of this machine, which all of them share, were full at {cores / work:,.0f}/s: "
+        f"{cores / work / single:.2f} times what one process did."
     )
     return [row]
 

@@ -31,11 +31,11 @@ def proportional(program: Process, without: Path | None = None) -> int:
     return total
 
 
-def imported(modules: tuple[str, ...]) -> int:
-    """Bytes by which a process that has imported Carrier grows when it imports these modules."""
+def imported(module: str) -> int:
+    """Bytes by which a process that has imported Carrier grows when it imports this module, too."""
     code = (
         "import re, carrier.messaging.service\n"
         "def size(): return int(re.search(r'Pss: +([0-9]+)', open('/proc/self/smaps_rollup').read())[1]) * 1024\n"
-        f"before = size()\nimport {', '.join(modules)}\nprint(size() - before)"
+        f"before = size()\nimport {module}\nprint(size() - before)"
     )
     return int(subprocess.check_output([own("python"), "-c", code]))

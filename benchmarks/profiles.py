@@ -14,7 +14,7 @@ from tests.servers.process import Process
 from tests.servers.rabbitmq import RabbitmqNode
 
 #: Messages, which are more than are handled while somebody looks; seconds after which and for which somebody does.
-_MESSAGES, _AFTER, _FOR = 300_000, 2.0, 5
+_MESSAGES, _MOST, _AFTER, _FOR = 300_000, 900_000, 2.0, 5
 _PLACES = 10
 
 _Starting = Callable[[Place], Process]
@@ -40,7 +40,7 @@ def run(rounds: int, versions: list[str]) -> str:
 
 
 def _look(start: _Starting, server: RabbitmqNode | None) -> str:
-    with place(system.carrier(on_rabbitmq=server is not None), server, _MESSAGES) as here:
+    with place(system.carrier(on_rabbitmq=server is not None), server, _MOST) as here:
         program = start(here)
         time.sleep(_AFTER)  # it is in the middle of it then
         cores = [Cores(program.folders), *([Cores(server.folders)] if server else [])]
@@ -51,8 +51,8 @@ def _look(start: _Starting, server: RabbitmqNode | None) -> str:
     return f"{' | '.join(taken)}{'' if server else ' | '} | {shares}"
 
 
-def _sends(how: str) -> _Starting:
-    return lambda here: here.start(*here.system.sender, how, str(_MESSAGES))
+def _sends(how: str, number: int = _MESSAGES) -> _Starting:
+    return lambda here: here.start(*here.system.sender, how, str(number))
 
 
 def _drains(processes: int) -> _Starting:
@@ -64,7 +64,7 @@ def _drains(processes: int) -> _Starting:
 
 
 _WHAT: dict[str, _Starting] = {
-    "send_many of 50,000": _sends("fill"),
+    "send_many of 50,000": _sends("fill", _MOST),
     "16 threads call send": _sends("threads"),
     "one thread calls send": _sends("one"),
     "a drain, 1 process": _drains(1),

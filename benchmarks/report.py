@@ -30,9 +30,10 @@ _TITLES = {
 _PEERS = ("celery", "dramatiq", "taskiq", "taskiq-aio-pika", "huey", "pika")
 _HEAD = """# Performance
 
-Each figure comes from one run in which all systems took turns on the same servers; it is the median of its rounds.
-The machine is shared and its speed changes by the hour: compare within a table, not between tables. The command is
-`bin/bench [NAME…] --report`.
+The figures of a line come from one run in which the systems took turns on the same server, so that they can be held
+against each other. In the first table they are medians, with the least and the most of the rounds in brackets. The
+machine is shared and its speed changes by the minute: what is measured twice, as a drain is for several lines, differs
+by that. The command is `bin/bench [NAME…] --report`.
 """
 
 

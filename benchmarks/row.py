@@ -50,7 +50,7 @@ class Row:
     def note(self, system: str, figure: float) -> None:
         """One more round."""
         self.figures.setdefault(system, []).append(figure)
-        print(f"{self.name:16} {self.where:14} {system:28} {figure:12,.3f} {self.unit}", flush=True)
+        print(f"{self.name:14} {self.where:13} {self.what:52} {system:28} {figure:12,.3f} {self.unit}", flush=True)
 
     def median(self, system: str) -> float:
         """Of a system's rounds."""

@@ -46,8 +46,8 @@ def markdown(rows: list[Row]) -> str:
     for row in rows:
         for goal in row.goals:
             figure, is_reached = row.found(goal)
-            beside = f"{goal.beside} {_number(row.median(goal.beside))}" if goal.beside else ""
-            own = f"{_number(row.median(goal.system))} {row.unit}"
+            beside = f"{goal.beside} {_rounds(row, goal.beside)}" if goal.beside else ""
+            own = f"{_rounds(row, goal.system)} {row.unit}"
             mark = "" if is_reached else "**not reached**"
             lines.append(
                 f"| {row.what} | {row.where} | {own} | {beside} | {_shown(goal, figure, row.unit)} "
@@ -60,6 +60,12 @@ def reasons(rows: list[Row]) -> str:
     """What rows say of goals that they do not reach, as a list."""
     missed = [row for row in rows if not all(row.found(goal)[1] for goal in row.goals)]
     return "\n".join(f"- {row.what}, {row.where}: {remark}" for row in missed for remark in row.remarks)
+
+
+def _rounds(row: Row, system: str) -> str:
+    """The median, and between what the rounds were."""
+    found = row.figures[system]
+    return f"{_number(row.median(system))} ({_number(min(found))} to {_number(max(found))})"
 
 
 def _shown(goal: Goal, figure: float, unit: str) -> str:

@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 #: Seconds that a worker is left alone before it counts as idle, and what Dramatiq says before.
 _RESTING, _READY = 3.0, "ready for action"
 #: What is imported to write the history of messages.
-_HISTORY = ("sqlalchemy.orm", "sqlalchemy.dialects.sqlite")
+_HISTORY = "carrier.store.history"
 
 
 def _whole() -> System:
@@ -73,8 +73,8 @@ def run(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
             end.note(ours.name, _end(worker))
     more = later.median(own.name) - memory.median(own.name)
     later.remarks.append(
-        f"{more:.0f} MB come with the first message, when the history of messages is opened; to import SQLAlchemy, "
-        f"which writes it, takes {imported(_HISTORY) / 1e6:.0f} MB of a process that has imported Carrier."
+        f"{more:.0f} MB come with the first message, when the history of messages is opened; to import what writes it, "
+        f"SQLAlchemy above all, takes {imported(_HISTORY) / 1e6:.0f} MB of a process that has imported Carrier."
     )
     return [memory, later, start, end]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ class Messages:
 
     Every method that sends raises:
         pydantic.ValidationError: the payload does not fit; nothing was sent.
+        EnvelopeError: an option or a value is none that a message can have; nothing was sent.
         PublishError: the broker did not take it within PUBLISH_TIMEOUT seconds.
     """
 
@@ -48,7 +50,8 @@ class Messages:
             UnknownMessageType: no actor is declared for it.
         """
         fields = {"type": type, "payload": payload, "delay": delay, "priority": priority, "max_attempts": max_attempts}
-        return self.send_many([{name: value for name, value in fields.items() if value is not None}])[0]
+        broker = self.broker
+        return broker.enqueue(_message(broker, _given(**fields))).message_id
 
     def send_many(self, messages: Iterable[Mapping[str, Any] | Message[Any]]) -> list[str]:
         """Send many, and wait once. Each is a Dramatiq message, or a mapping with ``type``, ``payload`` and options.
@@ -56,8 +59,13 @@ class Messages:
         Raises:
             UnknownMessageType: no actor is declared for one of them; nothing was sent.
         """
-        broker = self.broker
-        ready = [_message(broker, each) for each in messages]
+        broker, ready = self.broker, []
+        for number, each in enumerate(messages, 1):
+            try:
+                ready.append(_message(broker, each))
+            except Exception as error:
+                error.add_note(f"it is message {number} of those to be sent; nothing was sent")
+                raise
         return [message.message_id for message in broker.enqueue_many(ready)]
 
     def send_email(
@@ -154,8 +162,8 @@ class Messages:
 def _message(broker: Broker, given: Mapping[str, Any] | Message[Any]) -> Message[Any]:
     if isinstance(given, Message):
         return given
-    fields = dict(given)
     try:
+        fields = dict(given)
         type_, payload = fields.pop("type"), dict(fields.pop("payload"))
     except (KeyError, TypeError, ValueError):
         raise EnvelopeError("a message needs a type and a payload, as in {'type': 'email', 'payload': {…}}") from None
@@ -165,6 +173,8 @@ def _message(broker: Broker, given: Mapping[str, Any] | Message[Any]) -> Message
     if "priority" in fields:
         fields["broker_priority"] = fields.pop("priority")
     if delay:
+        if not isinstance(delay, int | float) or isinstance(delay, bool) or not math.isfinite(delay):
+            raise EnvelopeError(f"delay must be a number of seconds, not {delay!r}")
         fields["delay"] = round(delay * 1000)
     message = broker.message(type_, payload, **fields)
     return message if id_ is None else message.copy(message_id=id_)
