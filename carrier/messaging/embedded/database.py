@@ -213,7 +213,7 @@ class Database:
 
     def close(self) -> None:
         """Close everything."""
-        with self._lock:
+        with fork.opening, self._lock:
             self.sending.close()
             self.taking.close()
             if self._watch is not None:

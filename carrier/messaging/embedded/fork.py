@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 #: Seconds that a fork waits for what is under way.
 _PATIENCE = 10.0
 
-#: Held while a file is being opened.
+#: Held while a file is being opened or closed.
 opening = threading.RLock()
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _inherited: list[Database] = []
-#: By thread. An RLock tells whether it was taken by a thread that has been interrupted while it took it.
+#: By thread, what it has taken, or was about to take when it was interrupted: an RLock knows which.
 _held: dict[int, list[threading.RLock]] = {}
 
 
@@ -78,6 +78,8 @@ def _hold(locks: Iterable[threading.RLock], held: list[threading.RLock], until: 
 
 
 def _after_in_parent() -> None:
+    for each in tuple(_databases):
+        each.is_quiet = False
     for lock in _held.pop(threading.get_ident(), ()):
         if _is_ours(lock):
             lock.release()
