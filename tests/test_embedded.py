@@ -145,6 +145,22 @@ def test_a_lease_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
     assert lease.is_dead(tmp_path, mine.owner)
 
 
+def test_whoever_sends_in_the_middle_of_his_own_sending_is_refused(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path)
+
+    @dramatiq.actor(broker=broker, queue_name="q")
+    def work(n: int) -> None: ...
+
+    work.send(1)
+    database = broker.database
+    with database.transaction(database.sending) as connection:
+        connection.execute("INSERT INTO messages (queue, priority, due, body) VALUES ('q', 0, 0, x'')")
+        with pytest.raises(RuntimeError, match="a signal's handler cannot send"):
+            work.send(2)
+    assert broker.counts()["q"]["ready"] == 2
+    broker.close()
+
+
 def test_a_file_that_somebody_holds_is_waited_for_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

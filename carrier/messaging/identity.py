@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import random
-import time
+
+from carrier.messaging.envelope import now_ms
 
 _random = random.Random()  # noqa: S311  (see above)
 os.register_at_fork(after_in_child=_random.seed)
@@ -18,7 +19,7 @@ def new_id() -> str:
     """A UUID of version 7 (RFC 9562, section 5.7): unique, and in the order of its making."""
     # 48 bits of time, 4 of version, 12 of chance, 2 of variant, 62 of chance.
     chance = _random.getrandbits(74)
-    number = time.time_ns() // 1_000_000 << 80 | 7 << 76 | chance >> 62 << 64 | 2 << 62 | chance & _LOW
+    number = now_ms() << 80 | 7 << 76 | chance >> 62 << 64 | 2 << 62 | chance & _LOW
     written = f"{number:032x}"
     return f"{written[:8]}-{written[8:12]}-{written[12:16]}-{written[16:20]}-{written[20:]}"
 

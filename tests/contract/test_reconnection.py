@@ -182,6 +182,21 @@ def test_a_sender_that_is_interrupted_while_it_wakes_the_connection_stops_no_oth
     broker.close()
 
 
+def test_a_send_that_finds_no_thread_stops_no_other(rabbitmq: Rabbitmq, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    broker = rabbitmq.broker(publish_timeout=10)
+    broker.declare_queue("work_queue")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            broker.enqueue(numbered("quick", 1))
+    broker.enqueue(numbered("quick", 2))
+    assert [envelope["payload"]["n"] for envelope in rabbitmq.envelopes("work_queue")] == [2]
+    broker.close()
+
+
 def test_what_an_interrupted_sender_has_not_written_is_not_sent_later(rabbitmq: Rabbitmq) -> None:
     class Interrupted(BaseException):
         pass

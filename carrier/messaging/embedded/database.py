@@ -150,7 +150,12 @@ class Database:
 
         A handler's time limit interrupts its thread after any call, so that a call that is to be undone is made inside
         of ``try``: otherwise the lock, or the transaction, would be held for ever.
+
+        Raises:
+            RuntimeError: this very thread holds it: a signal's handler has come in between.
         """
+        if fork.is_ours(self._lock):
+            raise RuntimeError("a signal's handler cannot send, or take, while its own thread is just doing that")
         with self._lock:
             try:
                 fcntl.flock(self._file_lock, fcntl.LOCK_EX)

@@ -69,7 +69,7 @@ def _before() -> None:
 
 def _hold(locks: Iterable[threading.RLock], held: list[threading.RLock], until: float) -> bool:
     for lock in locks:
-        if _is_ours(lock):
+        if is_ours(lock):
             return False  # it is our own thread that uses it: a signal's handler forks
         held.append(lock)
         if not lock.acquire(timeout=max(0.0, until - time.monotonic())):
@@ -81,11 +81,12 @@ def _after_in_parent() -> None:
     for each in tuple(_databases):
         each.is_quiet = False
     for lock in _held.pop(threading.get_ident(), ()):
-        if _is_ours(lock):
+        if is_ours(lock):
             lock.release()
 
 
-def _is_ours(lock: threading.RLock) -> bool:
+def is_ours(lock: threading.RLock) -> bool:
+    """Whether this thread holds it."""
     ours: bool = lock._is_owned()  # type: ignore[attr-defined]  # what threading.Condition asks, too
     return ours
 

@@ -178,6 +178,7 @@ class Publisher:
             self._woken = True
             self._wake_now()
         except BaseException:  # a sender that is interrupted: others count on it
+            self._woken = False
             self._wake_now()
             raise
 
