@@ -344,15 +344,10 @@ class RabbitmqBroker(Broker):
 
     def _waiting(self, channel: BlockingChannel, queue_name: str) -> int:
         busy = sum(each.busy for each in list(self.consumers) if each.queue_name == queue_name)
-        return busy + _ready(channel, queue_name)
+        return busy + topology.ready(channel, queue_name)
 
     def _delayed(self, channel: BlockingChannel) -> int:
-        return sum(_ready(channel, topology.level(number)) for number in range(self._levels))
-
-
-def _ready(channel: BlockingChannel, queue: str) -> int:
-    count: int = channel.queue_declare(queue, passive=True).method.message_count
-    return count
+        return sum(topology.ready(channel, topology.level(number)) for number in range(self._levels))
 
 
 def _goes_on(seconds: float) -> bool:

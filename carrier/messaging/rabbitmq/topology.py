@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Queue
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 LEVELS = 28
 UNIT = 100  # ms
+#: Seconds that a delay level has to take back what was only looked at.
+_BACK = 2.0
 #: The longest delay of one pass in ms, about 310 days.
 LONGEST_PASS = (2**LEVELS - 1) * UNIT
 OUT = "carrier.delay.out"
@@ -272,7 +275,21 @@ def drop_delayed(connection: Connection, queues: set[str]) -> None:
     for number in range(LEVELS):
         if find_queue(connection, level(number)) is None:
             continue
+        kept = 0
         while (found := channel.basic_get(level(number)))[0] is not None:
             if str(found[0].routing_key).endswith(ends):
                 channel.basic_ack(found[0].delivery_tag)
+            else:
+                kept += 1
+        if kept:
+            channel.basic_nack(0, multiple=True)
+            until = time.monotonic() + _BACK
+            while ready(channel, level(number)) < kept and time.monotonic() < until:
+                connection.sleep(0.01)  # a quorum queue has it back a moment later, and tells nobody
     channel.close()
+
+
+def ready(channel: BlockingChannel, queue: str) -> int:
+    """How many messages wait in a queue that is there."""
+    count: int = channel.queue_declare(queue, passive=True).method.message_count
+    return count
