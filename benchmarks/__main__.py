@@ -33,6 +33,7 @@ def main(names: tuple[str, ...], rounds: int, versions: tuple[str, ...], is_repo
             report.write_row(row)
     if rows:
         click.echo(table.markdown(rows))
+        click.echo(table.reasons(rows))
     for name in names:
         if name in _SECTIONS:
             text = _SECTIONS[name](rounds, list(versions))

@@ -27,15 +27,16 @@ def rate(
     return (backlog - _WARMING - 1) / ((moments[-1] - moments[_WARMING]) / 1e9)
 
 
-def _work(each: System, server: RabbitmqNode, worker: list[str]) -> float:
-    """Seconds of a core that worker and RabbitMQ take for a message, once all are at work."""
+def _taken(each: System, server: RabbitmqNode, worker: list[str]) -> tuple[float, float]:
+    """Cores that worker and RabbitMQ take once all are at work, and seconds of a core for each message."""
     with place(each, server, _BACKLOG) as here:
         here.send("fill", str(_BACKLOG))
         program = here.start(*worker)
         here.until(program, _WARMING, every=0.05)
         cores, before = [Cores(program.folders), Cores(server.folders)], len(here.begun())
         here.until(program, _BACKLOG, every=0.05)
-        return sum(core.seconds() for core in cores) / (_BACKLOG - before)
+        taken = sum(core.taken() for core in cores), sum(core.seconds() for core in cores)
+        return taken[0], taken[1] / (_BACKLOG - before)
 
 
 def one(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
@@ -59,12 +60,15 @@ def two(rounds: int, server: RabbitmqNode, where: str) -> list[Row]:
         row.note("Carrier, one process", rate(own, server, own.worker))
         for each in (own, system.dramatiq(), system.celery(), system.taskiq()):
             row.note(each.name, rate(each, server, each.two))
-    work = statistics.median(_work(own, server, own.two) for _ in range(rounds))
-    cores, single = os.cpu_count() or 1, row.median("Carrier, one process")
+    (one_takes, one_works), (two_take, two_work) = (
+        map(statistics.median, zip(*(_taken(own, server, worker) for _ in range(rounds)), strict=True))
+        for worker in (own.worker, own.two)
+    )
+    cores = os.cpu_count() or 1
     row.remarks.append(
-        f"in this run two processes and RabbitMQ worked {1e6 * work:.0f} µs of a core on each message, so that the "
-        f"{cores} cores of this machine, which all of them share, were full at {cores / work:,.0f}/s: "
-        f"{cores / work / single:.2f} times what one process did."
+        f"one process and RabbitMQ take {one_takes:.2f} of the {cores} cores of this machine already "
+        f"({1e6 * one_works:.0f} µs for each message), which leaves room for {cores / one_takes:.2f} times that; "
+        f"two took {two_take:.2f} ({1e6 * two_work:.0f} µs)."
     )
     return [row]
 

@@ -9,14 +9,15 @@ from benchmarks.peers.raw_pika import envelope
 from benchmarks.peers.sending import main
 from carrier.messaging.embedded import schema
 from carrier.messaging.embedded.database import Database
+from carrier.messaging.outgoing import Outgoing
 
 _database = Database(Path(os.environ["CARRIER_HOME"]) / "queue.db")
-_ROW = ("noop", 0, 0, envelope(123_456).encode(), None)
+_MESSAGE = Outgoing("noop", "", "", envelope(123_456).encode())
 
 
 def _many(numbers: range) -> None:
     with _database.transaction(_database.sending) as connection:
-        connection.executemany(schema.INSERT, [_ROW for _ in numbers])
+        schema.insert(connection, [_MESSAGE for _ in numbers])
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ def options_of(message: Message[Any] | MessageProxy) -> dict[str, Any]:
 
 
 def _travelling(options: Mapping[str, Any]) -> dict[str, Any]:
+    if not options:  # as most messages have none
+        return {}
     return {name: value for name, value in options.items() if name not in _NOT_FROM_THE_WIRE and name not in _FIELDS}
 
 

@@ -31,6 +31,7 @@ def timestamp(moment: float | None = None) -> str:
     return timestamp_of(now_ms() if moment is None else round(moment * 1_000_000) // 1000)
 
 
+@lru_cache(maxsize=16)  # of many messages that are sent at once some share their millisecond
 def timestamp_of(milliseconds: int) -> str:
     """As :func:`timestamp`, of a Unix time in milliseconds."""
     seconds, rest = divmod(milliseconds, 1000)

@@ -144,10 +144,10 @@ def test_an_urgent_message_overtakes(letter: MessageActor, working: Working) -> 
 
 
 def test_many_are_sent_in_one_go_and_in_order(letter: MessageActor, broker: Broker, backend: Backend) -> None:
-    sent = broker.enqueue_many([letter.message("a@example.com", str(n)) for n in range(1_200)])
+    sent = broker.enqueue_many([letter.message("a@example.com", str(n)) for n in range(1_234)])
     found = backend.envelopes("letter_queue")
     assert [fields["id"] for fields in found] == [message.message_id for message in sent]
-    assert [fields["payload"]["text"] for fields in found] == [str(n) for n in range(1_200)]
+    assert [fields["payload"]["text"] for fields in found] == [str(n) for n in range(1_234)]
 
 
 def test_threads_send_at_once_and_lose_nothing(letter: MessageActor, backend: Backend) -> None:

@@ -171,7 +171,7 @@ class EmbeddedBroker(Broker):
                 with database.transaction(database.sending) as connection:
                     database.check_room()
                     new = schema.note(connection, messages) if once else messages
-                    connection.executemany(schema.INSERT, schema.rows(new))
+                    schema.insert(connection, new)
             except (sqlite3.Error, DiskAlarm) as error:
                 if time.monotonic() >= until:
                     raise PublishError(f"{self.folder / 'queue.db'}: cannot be written: {error}") from None

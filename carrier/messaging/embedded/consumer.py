@@ -162,7 +162,7 @@ class EmbeddedConsumer(Consumer):
                 dropped = connection.execute(schema.DELETE, (each.seq, each.owner)).rowcount
                 # A row that is not ours any more will be handled by somebody else.
                 if dropped:
-                    connection.executemany(schema.INSERT, schema.rows(each.messages))
+                    schema.insert(connection, each.messages)
 
     def _take(self, connection: sqlite3.Connection, room: int) -> list[tuple[int, bytes, str | None]]:
         connection.execute(schema.RIPEN, (now_ms(),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 
 from carrier.messaging.envelope import now_ms
 from carrier.messaging.failure import FAILED_QUEUE
@@ -46,7 +47,10 @@ FORGET = "DELETE FROM once WHERE since < ?"
 #: Milliseconds for which they are kept.
 _WEEK = 7 * 86_400_000
 
-INSERT = "INSERT INTO messages (queue, priority, due, body, failure) VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO messages (queue, priority, due, body, failure) VALUES (?, ?, ?, ?, ?)"
+#: Rows of one statement where there are many: a quarter less work than a statement for each. More bring no more.
+_TOGETHER = 10
+_INSERT_TOGETHER = _INSERT + ", (?, ?, ?, ?, ?)" * (_TOGETHER - 1)
 
 IS_ANY_READY = """
 SELECT EXISTS (SELECT 1 FROM messages WHERE queue = ? AND owner = 0 AND due = 0)
@@ -100,8 +104,16 @@ def note(connection: sqlite3.Connection, messages: Sequence[Outgoing]) -> list[O
     return [each for each in messages if connection.execute(NOTE, (each.id, now)).rowcount]
 
 
-def rows(messages: Sequence[Outgoing]) -> list[tuple[str, int, int, bytes, str | None]]:
-    """Messages as rows for :data:`INSERT`."""
+def insert(connection: sqlite3.Connection, messages: Sequence[Outgoing]) -> None:
+    """Store them in their order."""
+    rows = _rows(messages)
+    whole = len(rows) - len(rows) % _TOGETHER
+    several = (tuple(chain.from_iterable(rows[first : first + _TOGETHER])) for first in range(0, whole, _TOGETHER))
+    connection.executemany(_INSERT_TOGETHER, several)
+    connection.executemany(_INSERT, rows[whole:])
+
+
+def _rows(messages: Sequence[Outgoing]) -> list[tuple[str, int, int, bytes, str | None]]:
     now = now_ms()
     return [
         (

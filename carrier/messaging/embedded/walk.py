@@ -45,7 +45,7 @@ class EmbeddedWalk(Walk):
                     if not gone:
                         continue
                     if each.outgoing is not None:
-                        connection.executemany(schema.INSERT, schema.rows([each.outgoing]))
+                        schema.insert(connection, [each.outgoing])
                     done.append(each)
         except sqlite3.Error as error:
             raise BrokerUnavailable(f"{self._database.path}: cannot be written: {error}") from None
